@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+
+/// Who may import whom is the table in Docs/ARCHITECTURE.md; HouseTests holds the sources to it.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "adit",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "adit", targets: ["adit"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        // Its JSON trait links all of Foundation (60 MB); the environment-file format needs none of it.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CJWT", pkgConfig: "libjwt", providers: [.apt(["libjwt-dev"]), .brew(["libjwt"])]),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        module("Wire", []),
+        module("Mux", ["Wire"]),
+        module("TLSEngine", ["COpenSSL"]),
+        module("Tokens", ["CJWT"]),
+        module("Transport", ["TLSEngine", "Mux", "Wire", nioCore, nioPosix, logging, deque]),
+        module("EndToEnd", ["Transport", "TLSEngine", "Mux", "Wire", nioCore, logging]),
+        module("Relay", ["Transport", "Tokens", "Mux", "Wire", nioCore, nioPosix, logging]),
+        module("Agent", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, nioPosix, logging]),
+        module("Connect", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, nioPosix, logging]),
+        .executableTarget(
+            name: "adit",
+            dependencies: [
+                "Relay", "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Tokens", "Mux", "Wire", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        tests("HouseTests", []),
+        tests("WireTests", ["Wire"]),
+        tests("MuxTests", ["Mux", "Wire"]),
+        tests("TLSEngineTests", ["TLSEngine"]),
+        tests("TokensTests", ["Tokens"]),
+        tests("EndToEndModuleTests", ["EndToEnd", "TLSEngine"]),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["adit", "TestSupport", "Tokens"], resources: [.copy("testdata")],
+            swiftSettings: settings),
+        tests("EndToEndTests", ["adit", "TestSupport"]),
+    ]
+)

@@ -1,0 +1,55 @@
+import EndToEnd
+package import Logging
+import Mux
+import NIOCore
+import NIOPosix
+import Transport
+import Wire
+
+/// Registers at the relay, and again whenever the link is lost, until its task is cancelled.
+package struct Agent: Sendable {
+    private let configuration: AgentConfiguration
+    private let logger: Logger
+    private let onEvent: @Sendable (AgentEvent) -> Void
+
+    package init(
+        configuration: AgentConfiguration, logger: Logger, onEvent: @escaping @Sendable (AgentEvent) -> Void
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.onEvent = onEvent
+    }
+
+    /// Returns when cancelled. Throws `LinkFailure` when trying again is pointless: the relay's key is not the expected
+    /// one, or the relay refuses this token or ID.
+    package func run() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            try await run(on: group.any())
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    private func run(on eventLoop: any EventLoop) async throws {
+        let forwards = Forwards(target: configuration.target, eventLoop: eventLoop, logger: logger)
+        let admission = SessionAdmission(
+            tls: try SessionTLS(role: .agent, identity: configuration.identity),
+            clients: configuration.authorizedClients, forwards: forwards, logger: logger)
+        let dial = try RelayDial(
+            relay: configuration.relay, identity: configuration.identity, trust: configuration.relayTrust,
+            role: .agent, agentID: configuration.agentID, token: configuration.token, logger: logger)
+        try await RelayDialer(dial).keepLinked(
+            on: eventLoop,
+            prepare: { link in link.onOpened = { admission.receivedOffer(on: $0) } },
+            serve: { link in
+                onEvent(.registered(relay: configuration.relay, agentID: configuration.agentID))
+                return try await link.ended()
+            },
+            onLost: { failure, delay in
+                onEvent(.disconnected(failure, retryAfterMilliseconds: delay.nanoseconds / 1_000_000))
+            })
+    }
+}

@@ -1,0 +1,34 @@
+import Logging
+import NIOCore
+import NIOPosix
+import Transport
+import Wire
+
+/// Joins forward streams with connections to the target on this machine.
+struct Forwards: Sendable {
+    let target: HostPort
+    let eventLoop: any EventLoop
+    let logger: Logger
+
+    /// Refuses a target that is not the agent's own; dials it otherwise, and answers once it is known how that went.
+    ///
+    /// Data that comes meanwhile waits in the pipe, bounded by the stream's window.
+    func open(_ request: ForwardRequest, on stream: MuxStream, for client: Printable) {
+        guard request.target == target else {
+            logger.warning("Forward refused: client-id=\(client), target=\(request.target), reason=not this agent's target")
+            return stream.refuse(
+                Refusal(.targetForbidden, "this agent forwards to \(target), not to \(request.target)"))
+        }
+        let pipe = SocketPipe(stream: stream)
+        LoopbackDial(target, on: eventLoop).connect { result in
+            switch result {
+            case .success(let channel):
+                stream.answer(Answer<Accepted>.accepted(Accepted()))
+                pipe.attach(to: channel)
+            case .failure(let refusal):
+                logger.warning("Forward failed: client-id=\(client), target=\(target), reason=\(refusal)")
+                stream.refuse(refusal)
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import EndToEnd
+import Logging
+import NIOCore
+import Transport
+import Wire
+
+/// Carries local connections over the session of the moment. One that comes while there is none waits a while for it.
+///
+/// `@unchecked Sendable`: all state is touched on `eventLoop` only.
+final class Forwards: @unchecked Sendable {
+    /// How long a connection waits for a session, and how many do.
+    private static let patience = TimeAmount.seconds(10)
+    private static let mostWaiting = 256
+
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+    private var session: (ConnectSession, target: HostPort)?
+    private var waiting: [ObjectIdentifier: any Channel] = [:]
+
+    init(eventLoop: any EventLoop, logger: Logger) {
+        self.eventLoop = eventLoop
+        self.logger = logger
+    }
+
+    /// A session is ready: what waited goes over it, and so does what comes.
+    func use(_ session: ConnectSession, target: HostPort) {
+        eventLoop.assertInEventLoop()
+        self.session = (session, target)
+        let channels = waiting.values
+        waiting = [:]
+        for channel in channels { forward(channel) }
+    }
+
+    /// The session is over; its forwards have been reset.
+    func lostSession() {
+        eventLoop.assertInEventLoop()
+        session = nil
+    }
+
+    /// A local connection, which does not read yet.
+    func accept(_ channel: any Channel) {
+        eventLoop.assertInEventLoop()
+        if session != nil { return forward(channel) }
+        guard waiting.count < Forwards.mostWaiting else { return turnAway(channel) }
+        let id = ObjectIdentifier(channel)
+        waiting[id] = channel
+        eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) {
+            if let channel = self.waiting.removeValue(forKey: id) { self.turnAway(channel) }
+        }
+    }
+
+    private func turnAway(_ channel: any Channel) {
+        logger.warning("Connection refused: reason=no session with the agent")
+        channel.close(promise: nil)
+    }
+
+    private func forward(_ channel: any Channel) {
+        guard let (session, target) = session else { return turnAway(channel) }
+        do {
+            let stream = try session.openForward(to: target)
+            let pipe = SocketPipe(stream: stream)
+            stream.delegate = HeaderReader(
+                stream,
+                onMessage: { json, count in
+                    stream.consumed(count)
+                    self.receivedAnswer(json, on: stream, for: pipe)
+                },
+                onFailure: { reason in
+                    self.logger.debug("Forward ended: target=\(target), reason=\(reason)")
+                    pipe.abort()
+                })
+            pipe.attach(to: channel)
+        } catch {
+            logger.warning("Forward failed: target=\(target), reason=\(error)")
+            channel.close(promise: nil)
+        }
+    }
+
+    private func receivedAnswer(_ json: [UInt8], on stream: MuxStream, for pipe: SocketPipe) {
+        do throws(MessageError) {
+            switch try Message.decode(Answer<Accepted>.self, from: json) {
+            case .accepted:
+                stream.delegate = pipe
+            case .refused(let refusal):
+                logger.warning("Forward refused by the agent: reason=\(refusal)")
+                stream.reset()
+                pipe.abort()
+            }
+        } catch {
+            logger.warning("Forward failed: reason=\(error)")
+            stream.reset()
+            pipe.abort()
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import Mux
+import NIOCore
+package import TLSEngine
+package import Transport
+package import Wire
+
+/// An agent's side of a session with one connect.
+///
+/// Loop-bound: lives on its carrier's event loop.
+package final class AgentSession {
+    /// What a session tells its agent.
+    package enum Event {
+        /// The client's key has passed and its hello is accepted.
+        case ready(client: Fingerprint)
+        /// A forward stream with its request. Set the stream's delegate, accept or refuse.
+        case forward(MuxStream, ForwardRequest)
+        /// Once; nothing follows.
+        case ended(LinkFailure)
+    }
+
+    private let mux: SecureMux
+    private let target: HostPort
+    private let onEvent: (Event) -> Void
+    private var hasControl = false
+    private var isReady = false
+    private var timeout: Scheduled<Void>?
+    /// The last request and its bytes: most forwards of a session ask for the same.
+    private var lastRequest: (json: [UInt8], request: ForwardRequest)?
+
+    /// Waits for the handshake of the client at the far end of `carrier`, and for its hello.
+    ///
+    /// - Parameters:
+    ///   - clients: whose keys are let in; nil for everybody whom the relay lets through.
+    ///
+    /// Throws `TLSError` when no TLS connection can be made.
+    package init(
+        carrier: MuxStream, tls: SessionTLS, clients: AuthorizedClients?, target: HostPort,
+        onEvent: @escaping (Event) -> Void
+    ) throws {
+        let connection = try tls.connection { peer in
+            guard let clients, !clients.contains(peer.fingerprint) else { return .accept }
+            return .reject(reason: "the key \(peer.fingerprint) is not in the file of authorized clients")
+        }
+        mux = SecureMux(role: .acceptor, tls: connection, limits: Limits(), eventLoop: carrier.eventLoop)
+        self.target = target
+        self.onEvent = onEvent
+        mux.delegate = self
+        timeout = carrier.eventLoop.assumeIsolated().scheduleTask(in: ConnectSession.handshakeTimeout) {
+            self.mux.shutDown(.lost(reason: "the client did not say hello within 10 s"))
+        }
+        mux.start(over: carrier)
+    }
+
+    /// Says go-away and ends the session.
+    package func close(_ reason: String) {
+        mux.shutDown(.lost(reason: reason))
+    }
+}
+
+extension AgentSession: SecureMuxDelegate {
+    package func muxEstablished(peerKey: Fingerprint) {}
+
+    package func muxOpened(_ stream: MuxStream) {
+        stream.accept()
+        if hasControl {
+            guard isReady else { return stream.reset() }
+            read(ForwardRequest.self, from: stream) { self.onEvent(.forward(stream, $0)) }
+        } else {
+            hasControl = true
+            read(SessionHello.self, from: stream) { self.receivedHello($0, on: stream) }
+        }
+    }
+
+    private func read<Header: Decodable>(
+        _ type: Header.Type, from stream: MuxStream, then act: @escaping (Header) -> Void
+    ) {
+        stream.delegate = HeaderReader(
+            stream,
+            onMessage: { json, count in
+                stream.consumed(count)
+                do throws(MessageError) {
+                    act(try self.decode(type, from: json))
+                } catch {
+                    stream.refuse(Refusal(.malformedMessage, error.description))
+                }
+            },
+            onFailure: { _ in })
+    }
+
+    private func decode<Header: Decodable>(_ type: Header.Type, from json: [UInt8]) throws(MessageError) -> Header {
+        if let lastRequest, lastRequest.json == json, let header = lastRequest.request as? Header { return header }
+        let header = try Message.decode(type, from: json)
+        if let request = header as? ForwardRequest { lastRequest = (json, request) }
+        return header
+    }
+
+    private func receivedHello(_ hello: SessionHello, on stream: MuxStream) {
+        guard hello.version == Protocol.version else {
+            return stream.refuse(
+                Refusal(.unsupportedVersion, "this agent speaks version \(Protocol.version), not \(hello.version)"))
+        }
+        if let wanted = hello.target, wanted != target {
+            return stream.refuse(Refusal(.targetForbidden, "this agent forwards to \(target), not to \(wanted)"))
+        }
+        guard let peer = mux.peer else { return stream.reset() }
+        timeout?.cancel()
+        isReady = true
+        stream.delegate = SessionControl(mux: mux)
+        stream.answer(Answer<SessionWelcome>.accepted(SessionWelcome(target: target)))
+        onEvent(.ready(client: peer.fingerprint))
+    }
+
+    package func muxGoingAway(_ code: GoAwayCode) {}
+
+    package func muxEnded(_ failure: LinkFailure) {
+        timeout?.cancel()
+        onEvent(.ended(failure))
+    }
+}

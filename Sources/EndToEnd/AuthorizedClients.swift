@@ -1,0 +1,116 @@
+import Synchronization
+package import TLSEngine
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The clients that an agent admits (`--authorized-clients FILE`): one fingerprint a line, optionally followed by a comment, with
+/// blank lines and lines of `#` comments between. An edit takes effect at the next handshake.
+package final class AuthorizedClients: Sendable {
+    private let path: String
+    private let latest: Mutex<Snapshot>
+
+    /// Reads the file once, so that a mistake in it is found at start. Throws `.file` and `.malformed`.
+    package init(path: String) throws(KnownKeysError) {
+        self.path = path
+        latest = Mutex(try Snapshot(reading: path))
+    }
+
+    /// Whether the file lists `fingerprint`. Asks for the file's state each time and reads it when that has changed; a file that
+    /// cannot be read or understood admits nobody. Cheap enough for a check during a handshake, on any thread.
+    package func contains(_ fingerprint: Fingerprint) -> Bool {
+        current().keys.contains(fingerprint)
+    }
+
+    /// Why the file admits nobody at present; nil while it can be read. For the log, beside a refusal.
+    package var failure: KnownKeysError? {
+        current().failure
+    }
+
+    private func current() -> Snapshot {
+        let known = latest.withLock { $0 }
+        if known.isCurrent(path) { return known }
+        let snapshot: Snapshot
+        do throws(KnownKeysError) {
+            snapshot = try Snapshot(reading: path)
+        } catch {
+            snapshot = Snapshot(failure: error)
+        }
+        latest.withLock { $0 = snapshot }
+        return snapshot
+    }
+}
+
+/// What the file held when it was last read.
+private struct Snapshot {
+    let keys: Set<Fingerprint>
+    let failure: KnownKeysError?
+    /// nil for what must be read anew in any case.
+    private let version: FileVersion?
+
+    init(failure: KnownKeysError) {
+        keys = []
+        self.failure = failure
+        version = nil
+    }
+
+    init(reading path: String) throws(KnownKeysError) {
+        guard let file = try KeyFile.open(path, O_RDONLY) else {
+            throw .file(path: path, reason: "does not exist")
+        }
+        // Before the contents: an edit in between then shows as a change.
+        let version = FileVersion(try file.status())
+        let lines = try file.readLines()
+        var keys: Set<Fingerprint> = []
+        for line in lines.all {
+            guard let first = line.fields.first, let key = Fingerprint(first) else {
+                throw lines.malformed(line, "not a fingerprint")
+            }
+            keys.insert(key)
+        }
+        self.keys = keys
+        failure = nil
+        self.version = version.isSettled ? version : nil
+    }
+
+    func isCurrent(_ path: String) -> Bool {
+        var status = stat()
+        guard let version, stat(path, &status) == 0 else { return false }
+        return version == FileVersion(status)
+    }
+}
+
+/// What changes when a file is edited or replaced.
+private struct FileVersion: Equatable {
+    private let device: dev_t
+    private let inode: ino_t
+    private let size: off_t
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    init(_ status: stat) {
+        device = status.st_dev
+        inode = status.st_ino
+        size = status.st_size
+        // The time of the last change, unlike that of the last modification, cannot be set back.
+        #if canImport(Darwin)
+        let time = status.st_ctimespec
+        #else
+        let time = status.st_ctim
+        #endif
+        seconds = time.tv_sec
+        nanoseconds = time.tv_nsec
+    }
+
+    /// Whether the last change is so long ago that another would show: file systems count in steps of up to two seconds.
+    var isSettled: Bool {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return now.tv_sec - seconds > 2
+    }
+}

@@ -1,0 +1,130 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// An open text file of fingerprints, closed (and unlocked) when this value ends.
+struct KeyFile: ~Copyable {
+    private let path: String
+    private let descriptor: Int32
+
+    /// More lines than anybody keeps by hand; a wrong path must not fill memory.
+    private static let limit = 4 << 20
+
+    /// nil when there is no such file and `flags` do not make one. Throws `.file` for what is no regular file too.
+    static func open(_ path: String, _ flags: Int32) throws(KnownKeysError) -> KeyFile? {
+        // Not to wait for a writer, should the path name a pipe.
+        let descriptor = systemOpen(path, flags | O_CLOEXEC | O_NONBLOCK, 0o600)
+        guard descriptor >= 0 else {
+            let code = errno
+            if code == ENOENT, flags & O_CREAT == 0 { return nil }
+            throw .file(path: path, reason: reason(code))
+        }
+        let file = KeyFile(path: path, descriptor: descriptor)
+        guard try file.status().st_mode & S_IFMT == S_IFREG else {
+            throw .file(path: path, reason: "not a regular file")
+        }
+        return file
+    }
+
+    private init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    func status() throws(KnownKeysError) -> stat {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure() }
+        return status
+    }
+
+    /// Waits for other processes, and other threads of this one, that hold the file: `LOCK_SH` to read, `LOCK_EX` to write.
+    func lock(_ operation: Int32) throws(KnownKeysError) {
+        while flock(descriptor, operation) != 0 {
+            guard errno == EINTR else { throw failure() }
+        }
+    }
+
+    // MARK: - Lines
+
+    /// A line that says something.
+    struct Line {
+        /// Counted from 1.
+        let number: Int
+        /// What blanks separate; at least one.
+        let fields: [String]
+    }
+
+    struct Lines {
+        let path: String
+        let all: [Line]
+        /// Whether the last line lacks its line feed.
+        let endsInsideLine: Bool
+
+        func malformed(_ line: Line, _ reason: String) -> KnownKeysError {
+            .malformed(path: path, line: line.number, reason: reason)
+        }
+    }
+
+    /// All lines but empty ones and comments. Throws `.file`, and `.malformed` for text that is not UTF-8.
+    func readLines() throws(KnownKeysError) -> Lines {
+        let bytes = try readAll()
+        var lines: [Line] = []
+        for (index, raw) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            guard let text = String(validating: raw, as: UTF8.self) else {
+                throw .malformed(path: path, line: index + 1, reason: "not UTF-8")
+            }
+            let fields = text.split { $0 == " " || $0 == "\t" || $0 == "\r" }.map(String.init)
+            if let first = fields.first, !first.hasPrefix("#") {
+                lines.append(Line(number: index + 1, fields: fields))
+            }
+        }
+        return Lines(path: path, all: lines, endsInsideLine: bytes.last.map { $0 != UInt8(ascii: "\n") } ?? false)
+    }
+
+    private func readAll() throws(KnownKeysError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16 * 1024)
+        while true {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure() }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+            guard bytes.count <= Self.limit else { throw .file(path: path, reason: "too large") }
+        }
+    }
+
+    /// Adds `text` at the end in one write, durably. The file must have been opened with `O_APPEND`.
+    func append(_ text: String) throws(KnownKeysError) {
+        let bytes = Array(text.utf8)
+        let size = try status().st_size
+        let count = write(descriptor, bytes, bytes.count)
+        guard count == bytes.count, fsync(descriptor) == 0 else {
+            let error: KnownKeysError =
+                count < 0 ? failure() : .file(path: path, reason: "could not be written to its end")
+            // Half a line would make the whole file unreadable.
+            ftruncate(descriptor, size)
+            throw error
+        }
+    }
+
+    private func failure() -> KnownKeysError {
+        .file(path: path, reason: reason(errno))
+    }
+}
+
+private func systemOpen(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 {
+    open(path, flags, mode)
+}
+
+private func reason(_ code: Int32) -> String {
+    String(cString: strerror(code))
+}

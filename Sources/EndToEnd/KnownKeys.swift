@@ -1,0 +1,109 @@
+package import TLSEngine
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The keys that peers were first seen with: `known_agents` or `known_relays`, one `NAME SHA256:…` a line, with blank lines and
+/// lines of `#` comments between. Trust on first use: whoever comes later under a known name must hold a key that stands there.
+///
+/// Any number of threads and processes may use one file, which every call reads: `lookup` is short enough for a check during a
+/// handshake, while `remember` waits for the disk.
+package final class KnownKeys: Sendable {
+    /// The file, which need not exist yet.
+    package let path: String
+
+    /// Reads nothing yet: see `lookup`.
+    package init(path: String) {
+        self.path = path
+    }
+
+    /// What the file says about a name and a key.
+    package enum Lookup: Equatable, Sendable {
+        /// The name does not occur.
+        case unknown
+        /// The name occurs with this key.
+        case matches
+        /// The name occurs, but with other keys alone.
+        case changed(known: [Fingerprint])
+    }
+
+    /// Reads the file anew each time; a missing file knows nothing. Names match to the byte.
+    /// Throws `.file` when it cannot be read and `.malformed` for the first line that it cannot make sense of.
+    package func lookup(_ name: String, _ fingerprint: Fingerprint) throws(KnownKeysError) -> Lookup {
+        guard let file = try KeyFile.open(path, O_RDONLY) else { return .unknown }
+        try file.lock(LOCK_SH)
+        return try Self.find(name, fingerprint, in: file.readLines())
+    }
+
+    /// Adds a line for `name`, durably, and makes the file (mode 0600) and its directory (mode 0700) if need be. Does nothing when
+    /// the line is there. Throws `.changed` when another process has meanwhile remembered another key, `.name` for a name that no
+    /// line can hold, `.malformed` as `lookup` does, and `.file`.
+    package func remember(_ name: String, _ fingerprint: Fingerprint) throws(KnownKeysError) {
+        guard Self.isWritable(name) else { throw .name(name) }
+        do throws(TLSError) {
+            try createPrivateDirectory(containing: path)
+        } catch {
+            throw .file(path: path, reason: "\(error)")
+        }
+        guard let file = try KeyFile.open(path, O_RDWR | O_APPEND | O_CREAT) else {
+            throw .file(path: path, reason: "cannot be made")
+        }
+        try file.lock(LOCK_EX)
+        let lines = try file.readLines()
+        switch try Self.find(name, fingerprint, in: lines) {
+        case .matches: return
+        case .changed(let known): throw .changed(path: path, name: name, known: known)
+        case .unknown: try file.append("\(lines.endsInsideLine ? "\n" : "")\(name) \(fingerprint)\n")
+        }
+    }
+
+    private static func find(
+        _ name: String, _ fingerprint: Fingerprint, in lines: KeyFile.Lines
+    ) throws(KnownKeysError) -> Lookup {
+        var known: [Fingerprint] = []
+        for line in lines.all {
+            let fields = line.fields
+            guard fields.count == 2 else { throw lines.malformed(line, "expected NAME FINGERPRINT") }
+            guard let key = Fingerprint(fields[1]) else { throw lines.malformed(line, "not a fingerprint") }
+            // Not `==` of strings, for which different bytes can be the same name.
+            if fields[0].utf8.elementsEqual(name.utf8) { known.append(key) }
+        }
+        if known.isEmpty { return .unknown }
+        return known.contains(fingerprint) ? .matches : .changed(known: known)
+    }
+
+    /// Whether a line with this name reads back as it was written.
+    private static func isWritable(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.first != UInt8(ascii: "#") && name.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f }
+    }
+}
+
+/// What can be wrong with a file of keys.
+package enum KnownKeysError: Error, Equatable, Sendable {
+    /// The file could not be read or written.
+    case file(path: String, reason: String)
+    /// A line, counted from 1, is not of the file's form.
+    case malformed(path: String, line: Int, reason: String)
+    /// The name is known with other keys.
+    case changed(path: String, name: String, known: [Fingerprint])
+    /// The name is empty or has blanks, control characters or a leading `#`.
+    case name(String)
+}
+
+extension KnownKeysError: CustomStringConvertible {
+    /// One line for a log: lower case, no full stop.
+    package var description: String {
+        switch self {
+        case .file(let path, let reason): "\(path): \(reason)"
+        case .malformed(let path, let line, let reason): "\(path):\(line): \(reason)"
+        case .changed(let path, let name, let known):
+            "\(path): \(name) is known with another key: \(known.map(\.description).joined(separator: ", "))"
+        case .name(let name): "not a name that can be remembered: \(name.debugDescription)"
+        }
+    }
+}

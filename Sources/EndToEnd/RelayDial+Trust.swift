@@ -1,0 +1,34 @@
+package import Logging
+package import TLSEngine
+package import Transport
+package import Wire
+
+extension RelayDial {
+    /// A dial that believes the relay as `trust` says, and presents this machine's identity and token.
+    package init(
+        relay: HostPort, identity: Identity, trust: KeyTrust, role: PeerRole, agentID: AgentID?,
+        token: @escaping TokenSource, logger: Logger
+    ) throws(TLSError) {
+        let context = try TLSContext(
+            role: .client, identity: identity, alpn: Protocol.linkALPN, authorities: trust.relayAuthorities)
+        self.init(
+            relay: relay, context: context, check: trust.check("relay \(relay)"),
+            trusted: { trust.remember($0, of: "relay \(relay)", logger: logger) },
+            hello: {
+                Hello(role: role, token: try token(), agentID: agentID, software: Software.name)
+            })
+    }
+}
+
+extension KeyTrust {
+    /// Remembers a key seen for the first time, and says so; a file that cannot be written is no reason to stop.
+    package func remember(_ peer: PeerCertificate, of noun: String, logger: Logger) {
+        do throws(KnownKeysError) {
+            if try remember(peer) {
+                logger.notice("Key remembered on first use: \(noun), key=\(peer.fingerprint)")
+            }
+        } catch {
+            logger.error("Key not remembered: \(noun), key=\(peer.fingerprint), reason=\(error)")
+        }
+    }
+}

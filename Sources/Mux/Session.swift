@@ -1,0 +1,255 @@
+package import Wire
+
+/// One side of a yamux session (version 0) without I/O, clock or payload: it sees headers and byte counts and says what
+/// to do. PROTOCOL §3 holds the rules, Docs/ARCHITECTURE.md how the handler performs the actions.
+///
+/// Not thread-safe: belongs to the event loop of its link.
+package struct Session: Sendable {
+    package enum Role: Sendable {
+        /// Opens odd stream IDs.
+        case dialer
+        /// Opens even stream IDs.
+        case acceptor
+    }
+
+    private enum Phase {
+        case running
+        /// A go-away was sent, received or both: what is open goes on, nothing new opens.
+        case ending
+    }
+
+    private let role: Role
+    private let limits: Limits
+    private var phase = Phase.running
+    private(set) var streams: [StreamID: Stream] = [:]
+    private var nextLocalID: UInt32
+    private var lastRemoteID: UInt32 = 0
+    private(set) var unaccepted = 0
+    /// What all windows together have beyond their initial size.
+    private(set) var grown = 0
+    private var roundTrips = RoundTrips()
+
+    package init(role: Role, limits: Limits = Limits()) {
+        self.init(role: role, limits: limits, firstID: role == .dialer ? 1 : 2)
+    }
+
+    /// `firstID` must be of the role's parity; anything but the lowest leaves IDs out.
+    init(role: Role, limits: Limits, firstID: UInt32) {
+        self.role = role
+        self.limits = limits
+        nextLocalID = firstID
+    }
+
+    /// Streams open now.
+    package var streamCount: Int { streams.count }
+
+    package func isOpen(_ id: StreamID) -> Bool { streams[id] != nil }
+}
+
+// MARK: - Receiving
+
+extension Session {
+    /// Applies one received header. Throws for what ends the session; everything else is in the action.
+    package mutating func receive(_ header: FrameHeader) throws(SessionError) -> ReceiveAction {
+        switch header.kind {
+        case .data, .windowUpdate: try receiveStreamFrame(header)
+        case .ping: try receivePing(header)
+        case .goAway: try receiveGoAway(header)
+        }
+    }
+
+    private mutating func receiveStreamFrame(_ header: FrameHeader) throws(SessionError) -> ReceiveAction {
+        let id = header.streamID
+        guard id != .session else { throw .badStreamID(id) }
+        if header.flags.contains(.syn) {
+            if let refusal = try receiveOpening(header) { return refusal }
+        }
+        guard var stream = streams[id] else {
+            guard wasOpened(id) else { throw .neverOpened(id) }
+            return header.payloadLength > 0 ? .discard(payload: header.payloadLength) : .none
+        }
+        if header.flags.contains(.rst) {
+            remove(id)
+            // Payload of a frame that also resets is nobody's; it is dropped like the stream.
+            var event = StreamEvent(id: id, opened: header.flags.contains(.syn), ending: .reset)
+            event.payload = header.payloadLength
+            return .stream(event)
+        }
+        if header.flags.contains(.ack), stream.acknowledgement == .awaited { stream.acknowledgement = .done }
+        var event = StreamEvent(id: id, opened: header.flags.contains(.syn))
+        switch header.kind {
+        case .data:
+            do throws(StreamError) {
+                try stream.receivedData(header.payloadLength)
+            } catch {
+                return reset(id, because: error, discarding: header.payloadLength)
+            }
+            event.payload = header.payloadLength
+        case .windowUpdate, .ping, .goAway:
+            guard stream.receivedCredit(Int(header.length)) else { throw .creditOverflow(id) }
+            event.credit = Int(header.length)
+        }
+        streams[id] = stream
+        if header.flags.contains(.fin) {
+            event.ending = .finished
+            if stream.receivedFinish() == .gone { remove(id) } else { streams[id] = stream }
+        }
+        return .stream(event)
+    }
+
+    /// Admits a stream that the peer opens, or says how it is turned away.
+    private mutating func receiveOpening(_ header: FrameHeader) throws(SessionError) -> ReceiveAction? {
+        let id = header.streamID
+        guard id.isOpenedByDialer == (role == .acceptor) else { throw .badStreamID(id) }
+        guard id.rawValue > lastRemoteID else { throw .reusedStreamID(id) }
+        lastRemoteID = id.rawValue
+        let excess: StreamError? =
+            streams.count >= limits.streams
+            ? .tooManyStreams : unaccepted >= limits.unacceptedStreams ? .tooManyUnaccepted : nil
+        if let excess { return reset(id, because: excess, discarding: header.payloadLength) }
+        // After a go-away of ours the opening may have been under way: turned away without blame.
+        if phase == .ending {
+            return .reset(id, .tooManyStreams, send: resetFrame(id), discard: header.payloadLength)
+        }
+        streams[id] = Stream(acknowledgement: .owed)
+        unaccepted += 1
+        return nil
+    }
+
+    private mutating func receivePing(_ header: FrameHeader) throws(SessionError) -> ReceiveAction {
+        guard header.streamID == .session else { throw .malformedControlFrame(.ping) }
+        switch header.flags {
+        case .syn:
+            return .send(FrameHeader(.ping, flags: .ack, streamID: .session, length: header.length))
+        case .ack:
+            return roundTrips.end(with: header.length) ? .none : .pong(header.length)
+        default:
+            throw .malformedControlFrame(.ping)
+        }
+    }
+
+    private mutating func receiveGoAway(_ header: FrameHeader) throws(SessionError) -> ReceiveAction {
+        guard header.streamID == .session, header.flags.isEmpty else { throw .malformedControlFrame(.goAway) }
+        guard let code = GoAwayCode(rawValue: header.length) else { throw .unknownGoAwayCode(header.length) }
+        phase = .ending
+        return .goAway(code)
+    }
+
+    private func wasOpened(_ id: StreamID) -> Bool {
+        let isLocal = id.isOpenedByDialer == (role == .dialer)
+        return isLocal ? id.rawValue < nextLocalID : id.rawValue <= lastRemoteID
+    }
+}
+
+// MARK: - Streams of ours
+
+extension Session {
+    /// Opens a stream; the header (a window update with SYN) goes out first.
+    package mutating func open() throws(OpenError) -> (StreamID, FrameHeader) {
+        guard phase == .running else { throw .sessionEnding }
+        guard streams.count < limits.streams else { throw .tooManyStreams }
+        guard nextLocalID < UInt32.max - 1 else { throw .streamIDsExhausted }
+        let id = StreamID(nextLocalID)
+        nextLocalID += 2
+        streams[id] = Stream(acknowledgement: .awaited)
+        return (id, FrameHeader(.windowUpdate, flags: .syn, streamID: id, length: 0))
+    }
+
+    /// Accepts a stream that the peer opened. Nil when it is gone or accepted already.
+    package mutating func accept(_ id: StreamID) -> FrameHeader? {
+        guard streams[id]?.acknowledgement == .owed else { return nil }
+        streams[id]?.acknowledgement = .done
+        unaccepted -= 1
+        return FrameHeader(.windowUpdate, flags: .ack, streamID: id, length: 0)
+    }
+
+    /// Bytes that may be sent on the stream now; 0 when our half has ended or the stream is gone.
+    package func sendCredit(_ id: StreamID) -> Int {
+        guard let stream = streams[id], stream.maySend else { return 0 }
+        return stream.sendCredit
+    }
+
+    /// Debits `count` bytes and returns the header to put before them. Nil, and nothing debited, beyond the credit.
+    package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
+        guard let length = UInt32(exactly: count), streams[id]?.take(count) == true else { return nil }
+        return FrameHeader(.data, streamID: id, length: length)
+    }
+
+    /// Ends our half. Nil when it has ended already or the stream is gone.
+    package mutating func finish(_ id: StreamID) -> FrameHeader? {
+        guard var stream = streams[id], stream.maySend else { return nil }
+        if stream.finish() == .gone { remove(id) } else { streams[id] = stream }
+        return FrameHeader(.windowUpdate, flags: .fin, streamID: id, length: 0)
+    }
+
+    /// Gives the stream up. Nil when it is gone already.
+    package mutating func reset(_ id: StreamID) -> FrameHeader? {
+        remove(id) ? resetFrame(id) : nil
+    }
+
+    private mutating func reset(_ id: StreamID, because error: StreamError, discarding payload: Int) -> ReceiveAction {
+        remove(id)
+        return .reset(id, error, send: resetFrame(id), discard: payload)
+    }
+
+    private func resetFrame(_ id: StreamID) -> FrameHeader {
+        FrameHeader(.windowUpdate, flags: .rst, streamID: id, length: 0)
+    }
+
+    @discardableResult
+    private mutating func remove(_ id: StreamID) -> Bool {
+        guard let stream = streams.removeValue(forKey: id) else { return false }
+        if stream.acknowledgement == .owed { unaccepted -= 1 }
+        grown -= stream.receiveWindow.size - Protocol.initialWindow
+        return true
+    }
+}
+
+// MARK: - Credit
+
+extension Session {
+    /// Bytes of the stream have gone where they were going: their credit is the peer's again.
+    package mutating func consumed(_ id: StreamID, count: Int) -> CreditAction {
+        guard var window = streams[id]?.receiveWindow else { return .none }
+        if window.wantsToGrow(after: roundTrips.lastMeasured) { grow(&window) }
+        window.consumed(count, during: roundTrips.underMeasurement)
+        var action = CreditAction.none
+        if window.isDue {
+            action.update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(window.giveBack()))
+            if window.size < limits.largestWindow, grown < limits.growthBudget {
+                action.ping = roundTrips.begin().map { FrameHeader(.ping, flags: .syn, streamID: .session, length: $0) }
+            }
+        }
+        streams[id]?.receiveWindow = window
+        return action
+    }
+
+    /// Passes on credit that comes from beyond, for a stream that is spliced. Nil when the stream is gone.
+    package mutating func grant(_ id: StreamID, count: Int) -> FrameHeader? {
+        guard streams[id] != nil, let length = UInt32(exactly: count), length > 0 else { return nil }
+        streams[id]?.receiveWindow.grant(count)
+        return FrameHeader(.windowUpdate, streamID: id, length: length)
+    }
+
+    private mutating func grow(_ window: inout ReceiveWindow) {
+        let more = min(window.size, limits.largestWindow - window.size, limits.growthBudget - grown)
+        guard more > 0 else { return }
+        window.grow(by: more)
+        grown += more
+    }
+}
+
+// MARK: - The session itself
+
+extension Session {
+    /// A keepalive. `value` comes back as `.pong(value)`; it must be below 2^31.
+    package func ping(_ value: UInt32) -> FrameHeader {
+        FrameHeader(.ping, flags: .syn, streamID: .session, length: value & ~RoundTrips.mark)
+    }
+
+    /// Takes no new streams from now on; with a code other than `.normal`, the caller ends the session next.
+    package mutating func goAway(_ code: GoAwayCode) -> FrameHeader {
+        phase = .ending
+        return FrameHeader(.goAway, streamID: .session, length: code.rawValue)
+    }
+}

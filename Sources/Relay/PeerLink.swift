@@ -1,0 +1,195 @@
+import Logging
+import NIOCore
+import Tokens
+import Transport
+import Wire
+
+/// The relay's side of one link: waits for the hello, admits or refuses, and then serves an agent or a client.
+///
+///     connected ──TLS──► awaitingHello ──hello──► agent | client ──► ended
+///          └──────────────────┴───────────────refused────────────────►┘
+///
+/// `@unchecked Sendable`: all its state lives on `mux.eventLoop`; the tables of other loops only hold the reference.
+final class PeerLink: @unchecked Sendable {
+    private enum State {
+        case connected
+        case awaitingHello(key: Fingerprint)
+        case agent(AgentID)
+        case client(Claims)
+        case ended
+    }
+
+    /// For the hello, from the end of the TLS handshake.
+    private static let helloTimeout = TimeAmount.seconds(9)
+
+    let mux: SecureMux
+    private let ip: String
+    private let hall: Hall
+    private var state = State.connected
+    private var control: MuxStream?
+    private var timeout: Scheduled<Void>?
+
+    init(mux: SecureMux, ip: String, hall: Hall) {
+        self.mux = mux
+        self.ip = ip
+        self.hall = hall
+        hall.links.insert(self)
+    }
+
+    /// Tells the peer why and ends the link. Call it on the link's event loop.
+    func end(_ refusal: Refusal) {
+        mux.eventLoop.assertInEventLoop()
+        if let control, let notice = try? Message.encode(Notice(ending: refusal)) {
+            control.write(ByteBuffer(bytes: notice))
+            mux.flush()
+        }
+        mux.shutDown(.refused(refusal))
+    }
+}
+
+// MARK: - Admission
+
+extension PeerLink: SecureMuxDelegate {
+    func muxEstablished(peerKey: Fingerprint) {
+        state = .awaitingHello(key: peerKey)
+        timeout = mux.eventLoop.assumeIsolated().scheduleTask(in: PeerLink.helloTimeout) {
+            self.refuse(Refusal(.helloTimeout, "no hello within \(PeerLink.helloTimeout.nanoseconds / 1_000_000_000) s"))
+        }
+    }
+
+    func muxOpened(_ stream: MuxStream) {
+        switch state {
+        case .awaitingHello(let key) where control == nil:
+            control = stream
+            stream.accept()
+            stream.delegate = HeaderReader(
+                stream,
+                onMessage: { json, count in
+                    stream.consumed(count)
+                    self.receivedHello(json, key: key)
+                },
+                onFailure: { self.refuse(Refusal(.malformedMessage, $0)) })
+        case .client(let claims):
+            Tunnel.begin(on: stream, claims: claims, ip: ip, hall: hall)
+        case .connected, .awaitingHello, .agent, .ended:
+            stream.reset()
+        }
+    }
+
+    private func receivedHello(_ json: [UInt8], key: Fingerprint) {
+        do throws(MessageError) {
+            let hello = try Message.decode(Hello.self, from: json)
+            guard hello.version == Protocol.version else {
+                return refuse(Refusal(.unsupportedVersion, "this relay speaks version \(Protocol.version), not \(hello.version)"))
+            }
+            authenticate(hello, key: key)
+        } catch {
+            refuse(Refusal(.malformedMessage, error.description))
+        }
+    }
+
+    private func authenticate(_ hello: Hello, key: Fingerprint) {
+        let claims: Claims
+        do throws(TokenError) {
+            claims = try hall.verifier.verify(hello.token, now: hall.now())
+        } catch {
+            let code: RefusalCode = if case .expired = error { .tokenExpired } else { .authenticationFailed }
+            return refuseAuthentication(Refusal(code, error.reason))
+        }
+        if let refusal = hall.authorization.objection(to: hello.role, agentID: hello.agentID, claims: claims) {
+            return refuseAuthentication(refusal)
+        }
+        switch hello.role {
+        case .agent: if let id = hello.agentID { register(id, key: key) }
+        case .client: admitClient(claims)
+        }
+    }
+
+    private func register(_ id: AgentID, key: Fingerprint) {
+        switch hall.registry.register(id, link: self, key: key) {
+        case .taken:
+            hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered with another key")
+            return refuse(Refusal(.agentIDTaken, "the agent ID \(id) is registered with another key"))
+        case .replaced(let older):
+            older.mux.eventLoop.execute {
+                older.end(Refusal(.agentIDTaken, "the same key registered the agent ID \(id) over a newer link"))
+            }
+        case .registered:
+            break
+        }
+        state = .agent(id)
+        hall.logger.info("Agent connected: agent-id=\(id), ip=\(ip)")
+        welcome()
+    }
+
+    private func admitClient(_ claims: Claims) {
+        state = .client(claims)
+        hall.logger.info("Client authenticated: client-id=\(Printable(claims.subject)), ip=\(ip)")
+        welcome()
+    }
+
+    private func welcome() {
+        timeout?.cancel()
+        guard let control else { return }
+        control.delegate = ControlStream(link: self, stream: control)
+        control.answer(Answer<Welcome>.accepted(Welcome(software: Software.name)))
+    }
+
+    private func refuseAuthentication(_ refusal: Refusal) {
+        hall.logger.warning("Authentication failed: \(Printable(refusal.message)), ip=\(ip)")
+        refuse(refusal)
+    }
+
+    /// Before the welcome: the answer to the hello, if there is a stream for it, and the end.
+    private func refuse(_ refusal: Refusal) {
+        guard mux.isRunning else { return }
+        if let control, !control.isGone {
+            control.answer(Answer<Welcome>.refused(refusal))
+            mux.flush()
+        }
+        mux.shutDown(.refused(refusal), code: refusal.code == .malformedMessage ? .protocolError : .normal)
+    }
+
+    func muxGoingAway(_ code: GoAwayCode) {}
+
+    func muxEnded(_ failure: LinkFailure) {
+        timeout?.cancel()
+        hall.links.remove(self)
+        switch state {
+        case .agent(let id):
+            hall.registry.unregister(id, link: self)
+            hall.logger.info("Agent disconnected: agent-id=\(id), ip=\(ip), reason=\(failure)")
+        case .client(let claims):
+            hall.logger.info("Client disconnected: client-id=\(Printable(claims.subject)), ip=\(ip), reason=\(failure)")
+        case .connected, .awaitingHello, .ended:
+            hall.logger.info("Link ended: ip=\(ip), reason=\(failure)")
+        }
+        state = .ended
+        control = nil
+    }
+}
+
+/// The control stream of an admitted peer: it has nothing more to say in this version, and must not close.
+private final class ControlStream: MuxStreamDelegate {
+    private let link: PeerLink
+    private let stream: MuxStream
+
+    init(link: PeerLink, stream: MuxStream) {
+        self.link = link
+        self.stream = stream
+    }
+
+    func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        link.end(Refusal(.malformedMessage, "unexpected message on the control stream"))
+    }
+
+    func streamFinished() {
+        link.end(Refusal(.malformedMessage, "the control stream was closed"))
+    }
+
+    func streamReset(_ reason: String) {
+        link.mux.shutDown(.lost(reason: "control stream: \(reason)"))
+    }
+
+    func streamWritable() {}
+}

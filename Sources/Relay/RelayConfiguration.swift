@@ -1,0 +1,32 @@
+package import Tokens
+package import Transport
+package import Wire
+
+/// What a relay needs to know.
+package struct RelayConfiguration: Sendable {
+    let listen: HostPort
+    let portRange: ClosedRange<UInt16>?
+    let identity: Identity
+    let verifier: TokenVerifier
+    let requireScope: Bool
+
+    /// - Parameters:
+    ///   - listen: port 0 chooses one, out of `portRange` if that is given.
+    ///   - identity: the certificate and key that peers see.
+    ///   - requireScope: refuse tokens without `role`, and clients' without `allowed_agents`.
+    package init(
+        listen: HostPort, portRange: ClosedRange<UInt16>?, identity: Identity, verifier: TokenVerifier,
+        requireScope: Bool
+    ) {
+        self.listen = listen
+        self.portRange = portRange
+        self.identity = identity
+        self.verifier = verifier
+        self.requireScope = requireScope
+    }
+}
+
+/// Why a relay cannot begin.
+package enum RelayFailure: Error {
+    case cannotListen(address: HostPort, reason: String)
+}

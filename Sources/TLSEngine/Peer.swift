@@ -1,0 +1,21 @@
+/// What a peer presented, as far as can be known before the handshake ends: that it also holds the key is proven by the
+/// signature that follows, and a handshake without that signature fails by itself.
+package struct PeerCertificate: Sendable {
+    /// The key of the peer's leaf certificate.
+    package let fingerprint: Fingerprint
+    /// nil when the chain leads to one of the context's authorities and, on the client's side, names the server that was
+    /// asked for; else OpenSSL's reason, `self-signed certificate` or `hostname mismatch` for example.
+    package let authorityFailure: String?
+}
+
+/// The answer to whether a handshake may go on.
+package enum PeerVerdict: Sendable {
+    /// The handshake goes on.
+    case accept
+    /// The handshake ends with the alert `bad_certificate`; the reason stays on this side, in `TLSError.peerRejected`.
+    case reject(reason: String)
+}
+
+/// Judges a peer. Called once a handshake, on the thread that drives the connection, before the handshake completes and before
+/// a client has sent its own certificate. It must not touch the connection.
+package typealias PeerCheck = @Sendable (PeerCertificate) -> PeerVerdict

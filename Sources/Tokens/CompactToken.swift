@@ -1,0 +1,68 @@
+/// A token taken apart (RFC 7515 §7.1) and found to be an HS256 token; whether its signature holds is not known here.
+struct CompactToken {
+    /// The text that was taken apart: base64url and two full stops, so that a C string holds all of it.
+    let text: String
+    let claims: JSONMembers
+
+    /// Judges the header before any byte reaches libjwt, which accepts other algorithms with the same key, and names in either case.
+    init(_ text: String) throws(TokenError) {
+        let length = text.utf8.count
+        guard length <= TokenVerifier.maximumTokenBytes else { throw .tokenTooLong(bytes: length) }
+        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 3, let header = Base64URL.decode(parts[0]) else { throw .malformed }
+        try Self.checkHeader(JSONMembers(header))
+        guard let signature = Base64URL.decode(parts[2]), let claims = Base64URL.decode(parts[1]) else {
+            throw .malformed
+        }
+        guard signature.count == Self.signatureBytes else { throw .badSignature }
+        self.claims = try JSONMembers(claims)
+        self.text = text
+    }
+
+    /// SHA-256's.
+    private static let signatureBytes = 32
+
+    /// RFC 8725 §3.1 and §3.11. `kid` and unknown parameters are ignored.
+    private static func checkHeader(_ header: JSONMembers) throws(TokenError) {
+        guard let text = header["alg"] else { throw .algorithmMissing }
+        guard let algorithm = JSONText.string(text) else { throw .malformed }
+        guard algorithm.utf8.elementsEqual("HS256".utf8) else { throw .algorithmRefused(AlgorithmName(algorithm)) }
+        guard header["crit"] == nil else { throw .criticalExtension }
+        if let text = header["typ"] {
+            guard let type = JSONText.string(text), type.lowercased() == "jwt" else { throw .typeRefused }
+        }
+    }
+}
+
+/// RFC 4648 §5 without padding.
+enum Base64URL {
+    /// Nil where a character is foreign or missing, and where the bits left over at the end are not zero: bytes have one spelling.
+    static func decode(_ text: Substring.UTF8View) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 4 * 3 + 2)
+        var bits: UInt32 = 0
+        var count = 0
+        for character in text {
+            guard let value = value(of: character) else { return nil }
+            bits = bits << 6 | UInt32(value)
+            count += 6
+            if count >= 8 {
+                count -= 8
+                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+                bits &= (1 << UInt32(count)) - 1
+            }
+        }
+        return count < 6 && bits == 0 ? bytes : nil
+    }
+
+    private static func value(of character: UInt8) -> UInt8? {
+        switch character {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,94 @@
+/// Why a secret or a token was refused. No case carries a secret, a token or unchecked text of one, so every `reason` may be logged.
+package enum TokenError: Error, Equatable, Sendable {
+    // The operator's secret.
+
+    /// libjwt takes an empty key to mean that nothing is to be verified.
+    case secretEmpty
+    /// Shorter than `TokenSecret.minimumBytes`.
+    case secretTooShort(bytes: Int)
+    /// Longer than `TokenSecret.maximumBytes`.
+    case secretTooLong(bytes: Int)
+
+    // A token that is no HS256 token.
+
+    /// Longer than `TokenVerifier.maximumTokenBytes`.
+    case tokenTooLong(bytes: Int)
+    /// Not three base64url parts of which the first two are JSON objects.
+    case malformed
+    /// A header parameter or a claim occurs twice: parsers differ in which of the two they believe.
+    case duplicateName
+    /// The header names no algorithm.
+    case algorithmMissing
+    /// The header names an algorithm other than HS256.
+    case algorithmRefused(AlgorithmName)
+    /// `typ` is there and is not `JWT`.
+    case typeRefused
+    /// `crit` asks for extensions, of which adit has none (RFC 7515 §4.1.11).
+    case criticalExtension
+
+    // A token that nobody with the secret has signed.
+
+    /// The signature is not the one that the secret gives for this header and these claims. Also a value, in a claim that adit does not read,
+    /// that libjwt cannot parse: it does not tell the two apart.
+    case badSignature
+
+    // Claims that were signed and are refused all the same.
+
+    /// A required claim is not there.
+    case claimMissing(Claims.Name)
+    /// A claim has the wrong type, a value out of range or characters that do not belong in it.
+    case claimInvalid(Claims.Name)
+    /// `exp` is not later than `iat`.
+    case neverValid
+    /// `cnf` binds the token to a key, and this verifier does not check keys.
+    case unsupportedConfirmation
+    /// `exp` has passed, by more than the leeway.
+    case expired(secondsAgo: Int64)
+    /// `nbf` or `iat` is to come, by more than the leeway.
+    case notYetValid(seconds: Int64)
+
+    /// libjwt could not sign claims that were checked before: it ran out of memory.
+    case cannotSign
+
+    /// One stable, short, lower-case line, fit for a log and for the peer.
+    package var reason: String {
+        switch self {
+        case .secretEmpty: "the secret is empty"
+        case .secretTooShort(let bytes):
+            "the secret has \(bytes) bytes, at least \(TokenSecret.minimumBytes) are needed"
+        case .secretTooLong(let bytes):
+            "the secret has \(bytes) bytes, at most \(TokenSecret.maximumBytes) are accepted"
+        case .tokenTooLong(let bytes):
+            "the token has \(bytes) bytes, at most \(TokenVerifier.maximumTokenBytes) are accepted"
+        case .malformed: "malformed token"
+        case .duplicateName: "malformed token: a name occurs twice"
+        case .algorithmMissing: "the token names no algorithm"
+        case .algorithmRefused(let name): "algorithm \(name) is not accepted"
+        case .typeRefused: "the token's type is not jwt"
+        case .criticalExtension: "critical extensions are not accepted"
+        case .badSignature: "bad signature"
+        case .claimMissing(let name): "claim \(name.rawValue) is missing"
+        case .claimInvalid(let name): "claim \(name.rawValue) is not valid"
+        case .neverValid: "claim exp is not later than iat"
+        case .unsupportedConfirmation: "tokens bound to a key (claim cnf) are not accepted"
+        case .expired(let seconds): "expired \(seconds) s ago"
+        case .notYetValid(let seconds): "not valid for another \(seconds) s"
+        case .cannotSign: "the token could not be signed"
+        }
+    }
+}
+
+/// An algorithm's name as a token states it. Whoever sends a token chooses it freely, so anything but a short word is kept as `unknown`:
+/// a name must not be able to forge a line in the log.
+package struct AlgorithmName: Equatable, Sendable, CustomStringConvertible {
+    /// One to sixteen ASCII letters and digits.
+    package let description: String
+
+    /// Keeps `name` if it is one to sixteen ASCII letters and digits, else `unknown`.
+    package init(_ name: String) {
+        let isWord =
+            (1...16).contains(name.utf8.count)
+            && name.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)) }
+        description = isWord ? name : "unknown"
+    }
+}

@@ -1,0 +1,149 @@
+package import Mux
+package import NIOCore
+import NIOPosix
+package import TLSEngine
+import Wire
+
+/// The outer link: a `SecureMux` on a TCP connection, between a peer and the relay.
+///
+/// One handler holds TLS and mux, so that plaintext never travels the pipeline. It also watches the link: the handshake
+/// has a deadline, and silence is found by ping.
+package final class Link: ChannelInboundHandler {
+    package typealias InboundIn = ByteBuffer
+
+    /// For the TCP connection, and again for the TLS handshake.
+    static let handshakeTimeout = TimeAmount.seconds(9)
+    /// A ping goes out this often; a link that is silent for two of these intervals is dead.
+    static let keepaliveInterval = TimeAmount.seconds(10)
+    static let silentIntervals = 2
+
+    package let mux: SecureMux
+    private var context: ChannelHandlerContext?
+    private var timer: Scheduled<Void>?
+    private var deadline: Scheduled<Void>?
+    private var heardSinceTick = false
+    private var silent = 0
+    private var pings: UInt32 = 0
+    private var failure = "connection closed by the peer"
+
+    /// Call it on the channel's event loop.
+    package init(
+        role: Session.Role, tls: TLSConnection, limits: Limits = Limits(), eventLoop: any EventLoop
+    ) {
+        mux = SecureMux(role: role, tls: tls, limits: limits, eventLoop: eventLoop)
+    }
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard deadline == nil else { return }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Link.handshakeTimeout) {
+            guard !self.mux.isRunning else { return }
+            self.mux.carrierEnded("no handshake within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s")
+        }
+        scheduleTick(context.eventLoop)
+        mux.start(on: self)
+    }
+
+    private func scheduleTick(_ eventLoop: any EventLoop) {
+        timer = eventLoop.assumeIsolated().scheduleTask(in: Link.keepaliveInterval) {
+            self.tick()
+            if let context = self.context { self.scheduleTick(context.eventLoop) }
+        }
+    }
+
+    private func tick() {
+        silent = heardSinceTick ? 0 : silent + 1
+        heardSinceTick = false
+        guard silent < Link.silentIntervals else {
+            let seconds = Int64(Link.silentIntervals) * Link.keepaliveInterval.nanoseconds / 1_000_000_000
+            return mux.shutDown(.lost(reason: "nothing heard for \(seconds) s"))
+        }
+        pings = (pings + 1) & 0x7fff_ffff
+        mux.ping(pings)
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        heardSinceTick = true
+        unwrapInboundIn(data).withUnsafeReadableBytes { mux.receive($0) }
+    }
+
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        mux.loop.endCycle()
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { mux.carrierWritable() }
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failure = Link.reason(of: error)
+        context.close(promise: nil)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        mux.carrierEnded(failure)
+        mux.loop.endCycle()
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
+        deadline?.cancel()
+        timer = nil
+        deadline = nil
+        self.context = nil
+    }
+
+    /// A system error as people know it.
+    package static func reason(of error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
+        return String(cString: strerror(error.errnoCode)).lowercased()
+    }
+}
+
+extension Link: Carrier {
+    package var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    package func write(_ ciphertext: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
+    }
+
+    /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
+    package func close() {
+        guard let context else { return }
+        let channel = context.channel
+        let grace = context.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            grace.cancel()
+            channel.close(promise: nil)
+        }
+    }
+}
+
+extension Link {
+    package typealias OutboundOut = ByteBuffer
+}
+
+/// How adit sets up every TCP connection.
+package enum Socket {
+    /// Large enough that one read empties what a fast sender has queued; see Docs/PERFORMANCE.md.
+    static let largestRead = 256 * 1024
+
+    /// Options for links and forwarded connections alike.
+    package static func configure(_ channel: any Channel) throws {
+        guard let options = channel.syncOptions else { return }
+        try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
+        try? options.setOption(.socketOption(.so_keepalive), value: 1)
+        try options.setOption(.maxMessagesPerRead, value: 1)
+        try options.setOption(
+            .recvAllocator,
+            value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16 * 1024, maximum: largestRead))
+    }
+}

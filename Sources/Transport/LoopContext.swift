@@ -1,0 +1,93 @@
+import DequeModule
+import NIOCore
+import NIOPosix
+import Wire
+
+/// What has bytes to hand on at the end of a read cycle.
+protocol Flushable: AnyObject {
+    func flush()
+}
+
+/// What the links of one event loop share: scratch memory, and the list of those with something to flush.
+///
+/// Idle links hold no buffers because all of them decrypt into the same scratch memory, and flushes are gathered so that
+/// a read cycle ends in one write per link, however many frames went there.
+///
+/// `@unchecked Sendable`: each lives in a variable of its event loop's thread, and only that thread can reach it.
+final class LoopContext: @unchecked Sendable {
+    private static let current = ThreadSpecificVariable<LoopContext>()
+
+    /// Plaintext decrypted at once; a multiple of the TLS record size.
+    static let scratchSize = 16 * 16 * 1024 + FrameHeader.size
+    /// Small frames gathered into one TLS record.
+    static let stagingSize = 16 * 1024
+
+    private let eventLoop: any EventLoop
+    private var dirty: Deque<any Flushable> = []
+    private var isDrainScheduled = false
+    private var scratch: [UnsafeMutableRawBufferPointer] = []
+    private var staging: [UnsafeMutableRawBufferPointer] = []
+    private var sealed: [ByteBuffer] = []
+
+    private init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    deinit {
+        for buffer in scratch + staging { buffer.deallocate() }
+    }
+
+    /// The context of the event loop that calls.
+    static func of(_ eventLoop: any EventLoop) -> LoopContext {
+        eventLoop.assertInEventLoop()
+        if let context = current.currentValue { return context }
+        let context = LoopContext(eventLoop)
+        current.currentValue = context
+        return context
+    }
+
+    // MARK: Memory, lent
+
+    func takeScratch() -> UnsafeMutableRawBufferPointer {
+        scratch.popLast() ?? .allocate(byteCount: LoopContext.scratchSize, alignment: 16)
+    }
+
+    func giveBack(scratch buffer: UnsafeMutableRawBufferPointer) {
+        scratch.append(buffer)
+    }
+
+    func takeStaging() -> UnsafeMutableRawBufferPointer {
+        staging.popLast() ?? .allocate(byteCount: LoopContext.stagingSize, alignment: 16)
+    }
+
+    func giveBack(staging buffer: UnsafeMutableRawBufferPointer) {
+        staging.append(buffer)
+    }
+
+    func takeSealed() -> ByteBuffer {
+        sealed.popLast() ?? ByteBuffer()
+    }
+
+    /// Keeps the memory if nobody else reads it any more; `clear` lets go of it otherwise.
+    func giveBack(sealed buffer: consuming ByteBuffer) {
+        guard sealed.count < 4 else { return }
+        buffer.clear()
+        sealed.append(buffer)
+    }
+
+    // MARK: Read cycles
+
+    /// Sees to it that `flushable` is flushed once, at the end of the running cycle.
+    func willFlush(_ flushable: any Flushable) {
+        dirty.append(flushable)
+        guard !isDrainScheduled else { return }
+        isDrainScheduled = true
+        eventLoop.assumeIsolated().execute { self.endCycle() }
+    }
+
+    /// Flushes all that became dirty. What a flush dirties in turn (a session dirties its link) follows in the same call.
+    func endCycle() {
+        while let next = dirty.popFirst() { next.flush() }
+        isDrainScheduled = false
+    }
+}

@@ -1,0 +1,133 @@
+import DequeModule
+package import NIOCore
+package import Wire
+
+/// Who owns a stream's bytes. All calls come on the stream's event loop.
+package protocol MuxStreamDelegate: AnyObject {
+    /// Bytes, valid during the call. Call `consumed` once they have gone where they were going.
+    func streamReceived(_ bytes: UnsafeRawBufferPointer)
+    /// The peer sends no more (half-close). It may still read.
+    func streamFinished()
+    /// The stream is gone: reset by the peer, for breaking its rules, or with its session. Nothing follows.
+    func streamReset(_ reason: String)
+    /// `isWritable` has become true again.
+    func streamWritable()
+}
+
+/// A stream of a `SecureMux`, as its owner sees it: bytes in, bytes out, half-close, reset.
+///
+/// `@unchecked Sendable`: other event loops may hold the reference, and only to hop to `eventLoop`, where all its state
+/// lives (`splice` does so).
+package final class MuxStream: @unchecked Sendable {
+    enum Outgoing {
+        case open
+        /// The FIN follows what is pending.
+        case finishing
+        case ended
+    }
+
+    /// Bytes pending beyond which `isWritable` is false.
+    static let highWater = 256 * 1024
+
+    package let id: StreamID
+    package let eventLoop: any EventLoop
+    /// Nil once the stream is gone.
+    private(set) var mux: SecureMux?
+    /// Held until the stream is gone.
+    package var delegate: (any MuxStreamDelegate)?
+    var splice: Splice?
+
+    var pending: Deque<ByteBuffer> = []
+    private(set) var pendingBytes = 0
+    var outgoing = Outgoing.open
+    /// In the mux's list of streams that have something to send.
+    var isReady = false
+    private var ownerAwaitsRoom = false
+    private var consumedBytes = 0
+
+    init(id: StreamID, mux: SecureMux) {
+        self.id = id
+        self.mux = mux
+        eventLoop = mux.eventLoop
+    }
+
+    package var isGone: Bool { mux == nil }
+
+    /// Whether the owner should go on writing; told by `streamWritable` when it may again.
+    package var isWritable: Bool {
+        if pendingBytes < MuxStream.highWater { return true }
+        ownerAwaitsRoom = true
+        return false
+    }
+
+    /// Answers the peer's opening. Data may be sent before.
+    package func accept() {
+        mux?.accept(self)
+    }
+
+    /// Queues bytes; they leave as credit and the carrier allow, no sooner than the end of the read cycle.
+    package func write(_ bytes: ByteBuffer) {
+        eventLoop.assertInEventLoop()
+        guard let mux, case .open = outgoing, bytes.readableBytes > 0 else { return }
+        pending.append(bytes)
+        pendingBytes += bytes.readableBytes
+        mux.becameReady(self)
+    }
+
+    /// Ends our half once what is pending has left.
+    package func finish() {
+        eventLoop.assertInEventLoop()
+        guard let mux, case .open = outgoing else { return }
+        outgoing = .finishing
+        mux.becameReady(self)
+    }
+
+    /// Gives the stream up, in both directions, and forgets what is pending.
+    package func reset() {
+        eventLoop.assertInEventLoop()
+        mux?.reset(self)
+    }
+
+    /// Returns the credit of `count` received bytes.
+    package func consumed(_ count: Int) {
+        mux?.consumed(self, count: count)
+    }
+
+    /// Returns the credit of `count` received bytes at once, in a frame of its own.
+    package func returnCredit(_ count: Int) {
+        mux?.grant(self, count: count)
+    }
+
+    /// Takes up to `count` bytes off the front of what is pending, from one buffer.
+    func takePending(_ count: Int) -> ByteBuffer? {
+        guard var first = pending.popFirst() else { return nil }
+        guard let slice = first.readSlice(length: min(count, first.readableBytes)) else { return nil }
+        if first.readableBytes > 0 { pending.prepend(first) }
+        pendingBytes -= slice.readableBytes
+        return slice
+    }
+
+    /// Tells an owner that waits for room.
+    func noteRoom() {
+        guard ownerAwaitsRoom, pendingBytes < MuxStream.highWater / 2 else { return }
+        ownerAwaitsRoom = false
+        delegate?.streamWritable()
+    }
+
+    /// The mux has let go of it; what was pending is forgotten.
+    func detach() {
+        mux = nil
+        delegate = nil
+        outgoing = .ended
+        pending = []
+        pendingBytes = 0
+        splice = nil
+    }
+}
+
+/// A tunnel stream carries a session.
+extension MuxStream: Carrier {
+    package func close() {
+        finish()
+    }
+}

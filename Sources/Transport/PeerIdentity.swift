@@ -1,0 +1,5 @@
+package import TLSEngine
+
+/// The names by which modules that do not import `TLSEngine` pass on what it makes.
+package typealias Identity = TLSEngine.Identity
+package typealias Fingerprint = TLSEngine.Fingerprint

@@ -1,0 +1,222 @@
+package import Mux
+package import NIOCore
+import NIOPosix
+import Synchronization
+package import TLSEngine
+package import Wire
+
+/// What an agent or a client needs to reach its relay.
+package struct RelayDial: Sendable {
+    package var relay: HostPort
+    package var context: TLSContext
+    package var check: PeerCheck
+    /// Told of a relay that passed the check and holds its key, on the link's event loop.
+    package var trusted: @Sendable (PeerCertificate) -> Void
+    /// Made anew for each dial, so that a renewed token is seen.
+    package var hello: @Sendable () throws -> Hello
+
+    package init(
+        relay: HostPort, context: TLSContext, check: @escaping PeerCheck,
+        trusted: @escaping @Sendable (PeerCertificate) -> Void, hello: @escaping @Sendable () throws -> Hello
+    ) {
+        self.relay = relay
+        self.context = context
+        self.check = check
+        self.trusted = trusted
+        self.hello = hello
+    }
+}
+
+/// A peer's side of its link to the relay: dialed, greeted, admitted (PROTOCOL §4).
+///
+/// Loop-bound, but for `dial`.
+package final class RelayLink: @unchecked Sendable {
+    /// For the relay's answer to the hello.
+    private static let helloTimeout = TimeAmount.seconds(10)
+
+    package let eventLoop: any EventLoop
+    private let mux: SecureMux
+    private let hello: Hello
+    private let trusted: @Sendable (PeerCertificate) -> Void
+    private let end: EventLoopPromise<LinkFailure>
+    private let isOver = Atomic(false)
+    private var admitted: EventLoopPromise<RelayLink>?
+    private var timeout: Scheduled<Void>?
+    private var control: MuxStream?
+    private var inbox = MessageBuffer()
+    private var refusal: Refusal?
+    private var peerKey: Fingerprint?
+    /// Owns the streams that the relay opens. Set it in `prepare`; without it they are reset.
+    package var onOpened: ((MuxStream) -> Void)?
+
+    private init(
+        mux: SecureMux, hello: Hello, trusted: @escaping @Sendable (PeerCertificate) -> Void,
+        admitted: EventLoopPromise<RelayLink>
+    ) {
+        eventLoop = mux.eventLoop
+        self.mux = mux
+        self.hello = hello
+        self.trusted = trusted
+        self.admitted = admitted
+        end = mux.eventLoop.makePromise()
+    }
+
+    /// Dials, checks the relay's key, says hello and waits for the welcome.
+    ///
+    /// `prepare` runs on `eventLoop` before anything that the relay sends after its welcome is looked at. Throws
+    /// `LinkFailure`, and what the dial's `hello` throws.
+    package static func dial(
+        _ dial: RelayDial, on eventLoop: any EventLoop, prepare: @escaping @Sendable (RelayLink) -> Void
+    ) async throws -> RelayLink {
+        let hello = try dial.hello()
+        let admitted = eventLoop.makePromise(of: RelayLink.self)
+        let result = admitted.futureResult.map { link in
+            prepare(link)
+            return link
+        }
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(Link.handshakeTimeout)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try Socket.configure(channel)
+                    let tls = try TLSConnection(context: dial.context, serverName: dial.relay.host, check: dial.check)
+                    let link = Link(role: .dialer, tls: tls, eventLoop: channel.eventLoop)
+                    let relayLink = RelayLink(
+                        mux: link.mux, hello: hello, trusted: dial.trusted, admitted: admitted)
+                    link.mux.delegate = relayLink
+                    try channel.pipeline.syncOperations.addHandler(link)
+                }
+            }
+        let channel: any Channel
+        do {
+            channel = try await bootstrap.connect(host: dial.relay.host, port: Int(dial.relay.port)).get()
+        } catch {
+            let failure = LinkFailure.unreachable(address: dial.relay, reason: reason(of: error))
+            admitted.fail(failure)
+            throw failure
+        }
+        return try await withTaskCancellationHandler {
+            try await result.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    private static func reason(of error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            if let first = error.connectionErrors.first {
+                Link.reason(of: first.error)
+            } else {
+                "no address is known for \(error.host)"
+            }
+        case ChannelError.connectTimeout: "no answer within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s"
+        default: Link.reason(of: error)
+        }
+    }
+
+    /// Safe from any thread, and soon out of date.
+    package var hasEnded: Bool { isOver.load(ordering: .relaxed) }
+
+    package func open() throws(OpenError) -> MuxStream {
+        try mux.open()
+    }
+
+    /// Waits for the link's end. Cancelled, it closes the link in good order and says why it ended all the same.
+    package func ended() async throws -> LinkFailure {
+        try await withTaskCancellationHandler {
+            try await end.futureResult.get()
+        } onCancel: {
+            eventLoop.execute { self.close("shutting down") }
+        }
+    }
+
+    /// Says go-away and closes.
+    package func close(_ reason: String) {
+        eventLoop.assertInEventLoop()
+        mux.shutDown(.lost(reason: reason))
+    }
+}
+
+extension RelayLink: SecureMuxDelegate {
+    package func muxEstablished(peerKey: Fingerprint) {
+        self.peerKey = peerKey
+        if let peer = mux.peer { trusted(peer) }
+        do {
+            let control = try mux.open()
+            control.delegate = self
+            self.control = control
+            control.write(ByteBuffer(bytes: try Message.encode(hello)))
+        } catch {
+            mux.shutDown(.misbehaved(reason: "cannot say hello: \(error)"))
+        }
+        timeout = eventLoop.assumeIsolated().scheduleTask(in: RelayLink.helloTimeout) {
+            guard self.admitted != nil else { return }
+            self.mux.shutDown(.lost(reason: "the relay did not answer the hello"))
+        }
+    }
+
+    package func muxOpened(_ stream: MuxStream) {
+        guard admitted == nil, let onOpened else { return stream.reset() }
+        onOpened(stream)
+    }
+
+    /// The relay takes no new tunnels; those that are open go on until it ends the link.
+    package func muxGoingAway(_ code: GoAwayCode) {}
+
+    package func muxEnded(_ failure: LinkFailure) {
+        timeout?.cancel()
+        var failure = refusal.map { LinkFailure.refused($0) } ?? failure
+        if case .untrusted(let reason, nil) = failure { failure = .untrusted(reason: reason, peerKey: peerKey) }
+        if let admitted {
+            self.admitted = nil
+            admitted.fail(failure)
+        }
+        onOpened = nil
+        isOver.store(true, ordering: .relaxed)
+        end.succeed(failure)
+    }
+}
+
+extension RelayLink: MuxStreamDelegate {
+    package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        control?.consumed(bytes.count)
+        var rest = bytes[...]
+        do throws(MessageError) {
+            while !rest.isEmpty {
+                let (consumed, json) = try inbox.take(UnsafeRawBufferPointer(rebasing: rest))
+                rest = rest.dropFirst(consumed)
+                if let json { try received(json) }
+            }
+        } catch {
+            mux.shutDown(.misbehaved(reason: error.description), code: .protocolError)
+        }
+    }
+
+    private func received(_ json: [UInt8]) throws(MessageError) {
+        guard let admitted else {
+            let notice = try Message.decode(Notice.self, from: json)
+            if let ending = notice.ending { refusal = ending }
+            return
+        }
+        switch try Message.decode(Answer<Welcome>.self, from: json) {
+        case .accepted:
+            timeout?.cancel()
+            self.admitted = nil
+            admitted.succeed(self)
+        case .refused(let refusal):
+            self.refusal = refusal
+            mux.shutDown(.refused(refusal))
+        }
+    }
+
+    package func streamFinished() {
+        mux.shutDown(.lost(reason: "the relay ended the control stream"))
+    }
+
+    package func streamReset(_ reason: String) {
+        mux.shutDown(.lost(reason: "the relay reset the control stream"))
+    }
+
+    package func streamWritable() {}
+}

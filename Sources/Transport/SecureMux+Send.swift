@@ -1,0 +1,170 @@
+import DequeModule
+import Mux
+import NIOCore
+import TLSEngine
+import Wire
+
+extension SecureMux: Flushable {
+    // MARK: Streams
+
+    func accept(_ stream: MuxStream) {
+        if let header = session.accept(stream.id) { put(header) }
+    }
+
+    func reset(_ stream: MuxStream) {
+        guard let header = session.reset(stream.id) else { return }
+        put(header)
+        streams[stream.id] = nil
+        withheld[stream.id] = nil
+        let peer = stream.splice?.peer
+        stream.detach()
+        peer?.hop { $0.reset() }
+    }
+
+    func consumed(_ stream: MuxStream, count: Int) {
+        let action = session.consumed(stream.id, count: count)
+        if let ping = action.ping { put(ping) }
+        if let update = action.update { put(update) }
+    }
+
+    func grant(_ stream: MuxStream, count: Int) {
+        if let header = session.grant(stream.id, count: count) { put(header) }
+    }
+
+    func becameReady(_ stream: MuxStream) {
+        guard !stream.isReady else { return }
+        stream.isReady = true
+        ready.append(stream)
+        becameDirty()
+    }
+
+    /// Lets streams send in turn, for as long as the carrier takes more and a batch is not full.
+    private func pump() {
+        while phase == .running, sealed.readableBytes < SecureMux.batch, let stream = ready.popFirst() {
+            stream.isReady = false
+            pump(stream)
+        }
+    }
+
+    private func pump(_ stream: MuxStream) {
+        let quantum = ready.isEmpty ? SecureMux.batch : SecureMux.sharedQuantum
+        let credit = min(session.sendCredit(stream.id), quantum)
+        if credit > 0, let payload = stream.takePending(credit),
+            let header = session.send(stream.id, count: payload.readableBytes)
+        {
+            put(header, payload: payload)
+        }
+        if stream.pendingBytes > 0 {
+            if session.sendCredit(stream.id) > 0 { becameReady(stream) }
+        } else if case .finishing = stream.outgoing {
+            stream.outgoing = .ended
+            if let header = session.finish(stream.id) { put(header) }
+            forgetIfClosed(stream)
+        }
+        stream.noteRoom()
+    }
+
+    // MARK: Frames
+
+    func put(_ header: FrameHeader) {
+        stage(count: FrameHeader.size) { header.write(to: $0) }
+        becameDirty()
+    }
+
+    /// The header shares a record with the first of the payload; the rest of a long payload is sealed from where it lies.
+    func put(_ header: FrameHeader, payload: ByteBuffer) {
+        put(header)
+        payload.withUnsafeReadableBytes { bytes in
+            let gathered = min(bytes.count, LoopContext.stagingSize - staged)
+            stage(UnsafeRawBufferPointer(rebasing: bytes.prefix(gathered)))
+            sealOrStage(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(gathered)))
+        }
+    }
+
+    /// Spliced frames, whole.
+    func put(run: UnsafeRawBufferPointer) {
+        sealOrStage(run)
+        becameDirty()
+    }
+
+    /// Whole records are sealed from where they lie; what is left over is copied, to share a record with what follows.
+    private func sealOrStage(_ bytes: UnsafeRawBufferPointer) {
+        let whole = bytes.count - bytes.count % LoopContext.stagingSize
+        if whole > 0 {
+            sealStaging()
+            seal(UnsafeRawBufferPointer(rebasing: bytes.prefix(whole)))
+        }
+        stage(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(whole)))
+    }
+
+    private func stage(_ bytes: UnsafeRawBufferPointer) {
+        guard !bytes.isEmpty else { return }
+        stage(count: bytes.count) { $0.copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer($0), byteCount: bytes.count) }
+    }
+
+    private func stage(count: Int, _ fill: (UnsafeMutableRawPointer) -> Void) {
+        if staged + count > LoopContext.stagingSize { sealStaging() }
+        let staging = self.staging ?? loop.takeStaging()
+        self.staging = staging
+        guard let base = staging.baseAddress else { return }
+        fill(base + staged)
+        staged += count
+    }
+
+    // MARK: Records
+
+    func sealStaging() {
+        guard let staging else { return }
+        let bytes = UnsafeRawBufferPointer(rebasing: staging.prefix(staged))
+        self.staging = nil
+        staged = 0
+        if !bytes.isEmpty { seal(bytes) }
+        loop.giveBack(staging: staging)
+    }
+
+    private func seal(_ plaintext: UnsafeRawBufferPointer) {
+        guard phase == .running else { return }
+        if sealed.storageCapacity == 0 { sealed = loop.takeSealed() }
+        do {
+            try sealed.writeWithUnsafeMutableBytes(minimumWritableBytes: TLSConnection.sealedSize(plaintext.count)) {
+                try tls.write(plaintext, into: $0)
+            }
+        } catch {
+            end(.lost(reason: "TLS cannot send: \(error)"))
+        }
+    }
+
+    /// Handshake messages, key updates and alerts that the TLS engine wants sent.
+    func takeTLSOutput() {
+        let count = tls.pendingOutput
+        guard count > 0 else { return }
+        if sealed.storageCapacity == 0 { sealed = loop.takeSealed() }
+        sealed.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { tls.drainOutput(into: $0) }
+        becameDirty()
+    }
+
+    func becameDirty() {
+        guard !isDirty, phase != .ended else { return }
+        isDirty = true
+        loop.willFlush(self)
+    }
+
+    /// Sends what has gathered, then lets streams fill batch after batch while the carrier takes them.
+    package func flush() {
+        isDirty = false
+        repeat {
+            if carrier?.isWritable == true { pump() }
+            sealStaging()
+            takeTLSOutput()
+            sendSealed()
+        } while phase == .running && !ready.isEmpty && carrier?.isWritable == true
+    }
+
+    func sendSealed() {
+        guard sealed.readableBytes > 0 else { return }
+        let batch = sealed
+        sealed = ByteBuffer()
+        carrier?.write(batch)
+        loop.giveBack(sealed: batch)
+    }
+}

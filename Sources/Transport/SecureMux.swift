@@ -1,0 +1,163 @@
+import DequeModule
+package import Mux
+package import NIOCore
+package import TLSEngine
+package import Wire
+
+/// Who owns a `SecureMux`. All calls come on its event loop.
+package protocol SecureMuxDelegate: AnyObject {
+    /// The TLS handshake is done; streams may be opened.
+    func muxEstablished(peerKey: Fingerprint)
+    /// The peer opened a stream: set its delegate now, and `accept` it or `reset` it.
+    func muxOpened(_ stream: MuxStream)
+    /// The peer opens no more streams and takes none.
+    func muxGoingAway(_ code: GoAwayCode)
+    /// It is over. Called once; every stream has been told before.
+    func muxEnded(_ failure: LinkFailure)
+}
+
+/// TLS and yamux over a carrier, in one piece with raw buffers between them: a link when the carrier is a TCP
+/// connection, a session when it is a tunnel stream.
+///
+///     handshaking ──► running ──► ended
+///          └─────────────────────────┘
+///
+/// Received ciphertext is decrypted into scratch memory of the event loop and taken apart in place. Spliced frames are
+/// re-addressed where they lie and sealed from there for their link; everything else is handed to the stream's delegate.
+/// Small frames to send gather in a staging buffer and share a TLS record.
+///
+/// `@unchecked Sendable`: all its state lives on `eventLoop`; other loops only hold the reference.
+package final class SecureMux: @unchecked Sendable {
+    enum Phase {
+        case handshaking
+        case running
+        case ended
+    }
+
+    /// Ciphertext that may gather before it is handed to the carrier, in bytes.
+    static let batch = 256 * 1024
+    /// Payload of one data frame while other streams have something to send too.
+    static let sharedQuantum = 64 * 1024
+
+    package let eventLoop: any EventLoop
+    let loop: LoopContext
+    let tls: TLSConnection
+    var session: Session
+    var phase = Phase.handshaking
+    var streams: [StreamID: MuxStream] = [:]
+    /// Held until the end, as the carrier is.
+    package var delegate: (any SecureMuxDelegate)?
+    var carrier: (any Carrier)?
+
+    // Receiving: what of a frame has come, between two reads.
+    var partialHeader: [UInt8] = []
+    var current: CurrentFrame?
+    var run: SplicedRun?
+
+    // Sending.
+    var staging: UnsafeMutableRawBufferPointer?
+    var staged = 0
+    var sealed = ByteBuffer()
+    var isDirty = false
+    var ready: Deque<MuxStream> = []
+    /// Spliced streams whose peers' credit is withheld while the carrier is over its high-water mark.
+    var withheld: [StreamID: Int] = [:]
+
+    /// A mux that has not begun; see `start`. Call it on `eventLoop`.
+    package init(
+        role: Session.Role, tls: TLSConnection, limits: Limits, eventLoop: any EventLoop
+    ) {
+        self.eventLoop = eventLoop
+        self.tls = tls
+        loop = LoopContext.of(eventLoop)
+        session = Session(role: role, limits: limits)
+    }
+
+    deinit {
+        staging?.deallocate()
+    }
+
+    /// Begins the handshake over `carrier`.
+    package func start(on carrier: any Carrier) {
+        eventLoop.assertInEventLoop()
+        self.carrier = carrier
+        receive(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    package var peer: PeerCertificate? { tls.peer }
+
+    package var isRunning: Bool { phase == .running }
+
+    package var streamCount: Int { streams.count }
+
+    /// Opens a stream. The caller sets its delegate before it returns to the event loop.
+    package func open() throws(OpenError) -> MuxStream {
+        eventLoop.assertInEventLoop()
+        guard phase == .running else { throw .sessionEnding }
+        let (id, header) = try session.open()
+        let stream = MuxStream(id: id, mux: self)
+        streams[id] = stream
+        put(header)
+        return stream
+    }
+
+    package func ping(_ value: UInt32) {
+        guard phase == .running else { return }
+        put(session.ping(value))
+    }
+
+    /// Takes no new streams from now on; what is open goes on.
+    package func goAway() {
+        guard phase == .running else { return }
+        put(session.goAway(.normal))
+    }
+
+    /// Ends it in good order: go-away, close_notify, then the carrier. Every stream hears `reason`.
+    package func shutDown(_ failure: LinkFailure, code: GoAwayCode = .normal) {
+        eventLoop.assertInEventLoop()
+        guard phase != .ended else { return }
+        if phase == .running {
+            put(session.goAway(code))
+            sealStaging()
+            tls.close()
+        }
+        end(failure)
+    }
+
+    /// The carrier is gone, with or without a word.
+    package func carrierEnded(_ reason: String) {
+        eventLoop.assertInEventLoop()
+        switch phase {
+        case .handshaking: end(.handshake(reason: reason))
+        case .running: end(.lost(reason: reason))
+        case .ended: break
+        }
+    }
+
+    /// Sends what is left, lets go of everything, and tells everybody.
+    func end(_ failure: LinkFailure) {
+        guard phase != .ended else { return }
+        sealStaging()
+        takeTLSOutput()
+        sendSealed()
+        phase = .ended
+        let carrier = carrier
+        self.carrier = nil
+        let orphans = streams.values
+        streams = [:]
+        ready = []
+        for stream in orphans { abandon(stream, reason: failure.description) }
+        carrier?.close()
+        delegate?.muxEnded(failure)
+        delegate = nil
+    }
+
+    /// Takes the stream from its owner, or from the peer it is spliced to.
+    func abandon(_ stream: MuxStream, reason: String) {
+        let peer = stream.splice?.peer
+        let owner = stream.delegate
+        stream.detach()
+        peer?.hop { $0.reset() }
+        owner?.streamReset(reason)
+    }
+}

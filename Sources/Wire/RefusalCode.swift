@@ -1,0 +1,56 @@
+/// Why something was refused (PROTOCOL §4.4 lists when each is sent and what a peer does about it).
+package enum RefusalCode: String, Sendable, CaseIterable, Codable {
+    // Admission: the link ends.
+    case authenticationFailed = "authentication_failed"
+    case tokenExpired = "token_expired"
+    case wrongRole = "wrong_role"
+    case agentIDForbidden = "agent_id_forbidden"
+    case agentIDTaken = "agent_id_taken"
+    case scopeRequired = "scope_required"
+    case unsupportedVersion = "unsupported_version"
+    case helloTimeout = "hello_timeout"
+    // Opening a tunnel: the stream ends.
+    case agentForbidden = "agent_forbidden"
+    case agentNotFound = "agent_not_found"
+    // Opening a session or a forward: that session or stream ends.
+    case targetForbidden = "target_forbidden"
+    case targetRefused = "target_refused"
+    case targetUnreachable = "target_unreachable"
+    // Anywhere.
+    case malformedMessage = "malformed_message"
+    case limitExceeded = "limit_exceeded"
+    case draining
+    case internalError = "internal_error"
+    /// A code that this version does not know; never sent.
+    case unknown
+
+    package init(from decoder: any Decoder) throws {
+        self = RefusalCode(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .unknown
+    }
+
+    /// Whether the same request may be granted later without anybody changing its token, key or options.
+    package var isTransient: Bool {
+        switch self {
+        case .agentIDTaken, .agentNotFound, .targetRefused, .targetUnreachable, .limitExceeded, .draining, .helloTimeout,
+            .internalError, .unknown:
+            true
+        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired, .unsupportedVersion,
+            .agentForbidden, .targetForbidden, .malformedMessage:
+            false
+        }
+    }
+}
+
+/// A refusal as it goes on the wire: a code for programs, a message for people.
+package struct Refusal: Error, Codable, Equatable, Sendable, CustomStringConvertible {
+    package let code: RefusalCode
+    package let message: String
+
+    package init(_ code: RefusalCode, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The message as a peer wrote it, made fit to print.
+    package var description: String { Printable(message).description }
+}

@@ -1,0 +1,20 @@
+/// The number of a stream within one session (yamux, "StreamID"). Zero is the session itself.
+package struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package let rawValue: UInt32
+
+    package init(_ rawValue: UInt32) {
+        self.rawValue = rawValue
+    }
+
+    /// Frames that concern the session as a whole (ping, go-away) carry this ID.
+    package static let session = StreamID(0)
+
+    /// Whether the side that dialed (the yamux client) may open a stream of this ID.
+    package var isOpenedByDialer: Bool { rawValue % 2 == 1 }
+
+    package static func < (left: StreamID, right: StreamID) -> Bool {
+        left.rawValue < right.rawValue
+    }
+
+    package var description: String { String(rawValue) }
+}

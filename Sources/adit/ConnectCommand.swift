@@ -1,0 +1,93 @@
+import ArgumentParser
+import Connect
+import EndToEnd
+import Logging
+import TLSEngine
+import Transport
+import Wire
+
+struct ConnectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connect",
+        abstract: "Open a local port that leads to an agent's service.",
+        discussion: """
+            Connections to the local address come out at the agent's target. The agent's key is remembered on first \
+            use, and a change refused, unless it is pinned with --agent-key. The tunnel reconnects by itself.
+            """)
+
+    @OptionGroup var relay: RelayOptions
+
+    @Option(help: ArgumentHelp("Listen here for connections; a port of 0 chooses a free one.", valueName: "host:port"))
+    var localAddress: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The address to reach at the agent. Default: the agent's target, the only one it allows.",
+            valueName: "host:port"))
+    var remoteAddress: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Trust the agent by this key alone, SHA256:… as the agent prints it.", valueName: "fingerprint"))
+    var agentKey: String?
+
+    @Flag(help: "End when the tunnel cannot be opened, instead of trying again.")
+    var exitOnFailure = false
+
+    @OptionGroup var state: StateOptions
+    @OptionGroup var log: LogOptions
+    @OptionGroup var settings: SettingsOptions
+
+    func run() async throws {
+        let settings = try settings.settings()
+        let logger = try log.logger(settings)
+        let address = try relay.relay(settings)
+        let agentID = try relay.agentID(settings)
+        let local = try settings.required(.localAddress, localAddress, .listeningAddress)
+        let remote = try settings.value(.remoteAddress, remoteAddress, .address)
+        let exitOnFailure = try settings.flag(.exitOnFailure, exitOnFailure)
+        let pin = try settings.value(.agentKey, agentKey, .fingerprint)
+        let token = try relay.tokenSource(settings)
+        let state = try state.directory(settings)
+        let relayTrust = try relay.trust(settings, relay: address, state: state)
+        let agentTrust =
+            pin.map(KeyTrust.pinned)
+            ?? .firstUse(KnownKeys(path: state.knownAgents), name: "\(address)/\(agentID)")
+        let identity = try state.identity()
+
+        let readiness = Readiness(environment: Invocation.current.environment)
+        let connect = Connect(
+            configuration: ConnectConfiguration(
+                relay: address, agentID: agentID, local: local, remote: remote, identity: identity,
+                relayTrust: relayTrust,
+                agentTrust: agentTrust, token: token, exitOnFailure: exitOnFailure),
+            logger: logger,
+            onEvent: { event in
+                show(event, logger)
+                // Also when the relay or the agent is not there: a connect that waits for them has started, and a
+                // manager must not end it for that.
+                readiness.ready()
+            })
+        do {
+            try await RoleService.run(readiness: readiness, logger: logger) { try await connect.run() }
+        } catch LinkFailure.refused(let refusal) where refusal.code == .agentNotFound {
+            throw Failure(
+                .unavailable, "agent not found: \(agentID)",
+                hint:
+                    "an agent of that ID is not connected to this relay; without --exit-on-failure, connect waits for it"
+            )
+        }
+    }
+}
+
+/// Shows an event to people and the log. May be called from any thread.
+private func show(_ event: ConnectEvent, _ logger: Logger) {
+    switch event {
+    case .connectedToRelay(let relay): StandardOutput.progress("Connected to relay: \(relay)")
+    case .connectedToAgent(let agentID, _): StandardOutput.progress("Connected to agent: \(agentID)")
+    case .ready(let local, let target): StandardOutput.progress("Tunnel ready: \(local) → \(target)")
+    case .agentNotFound(let agentID, let delay):
+        logger.warning("Agent not found: \(agentID); trying again in \(secondsText(delay)) s")
+    case .disconnected(let failure, let delay): logger.logDisconnected(failure, retryAfterMilliseconds: delay)
+    }
+}

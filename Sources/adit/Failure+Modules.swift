@@ -1,0 +1,77 @@
+import Agent
+import Connect
+import EndToEnd
+import Relay
+import TLSEngine
+import Tokens
+import Transport
+import Wire
+
+extension Failure {
+    /// The house's errors in the user's words; nil for an error that no module of the house throws.
+    init?(reportedBy error: any Error) {
+        switch error {
+        case let failure as LinkFailure: self.init(failure)
+        case let failure as TLSError: self.init(failure)
+        case let failure as KnownKeysError: self = .configuration("\(failure)")
+        case let failure as TokenError: self = .configuration(failure.reason)
+        case RelayFailure.cannotListen(let address, let reason), ConnectFailure.cannotListen(let address, let reason):
+            self.init(
+                .unavailable, "cannot listen on \(address): \(reason)", hint: "a port of 0 lets adit choose a free one")
+        default: return nil
+        }
+    }
+
+    private init(_ failure: LinkFailure) {
+        switch failure {
+        case .unreachable, .handshake, .lost, .misbehaved: self.init(.unavailable, failure.summary)
+        case .untrusted: self.init(.refused, failure.summary)
+        case .refused(let refusal) where refusal.code.isAboutTheToken:
+            self.init(
+                .refused, failure.summary,
+                hint: "'adit generate-token', with the relay's secret, makes a token that fits")
+        case .refused(let refusal): self.init(refusal.code.isTransient ? .unavailable : .refused, failure.summary)
+        }
+    }
+
+    private init(_ error: TLSError) {
+        switch error {
+        case .permissions(let path, let mode):
+            self = .configuration(
+                "\(path) has mode 0\(String(mode, radix: 8)): others than its owner may read or write this private key",
+                hint: "chmod 600 \(path), if nobody can have copied it; otherwise remove it, and a new one is made")
+        case .file(let path, let reason): self = .configuration("\(path): \(reason)")
+        case .environment(let reason), .misuse(let reason): self.init(.software, reason)
+        case .peerRejected(let reason): self.init(.refused, reason)
+        case .alert(let reason), .handshakeFailed(let reason), .recordFailed(let reason):
+            self.init(.unavailable, "TLS: \(reason)")
+        }
+    }
+}
+
+extension LinkFailure {
+    /// One line for people, the same in an error and in the log.
+    var summary: String {
+        switch self {
+        case .unreachable(let address, let reason): "cannot reach \(address): \(reason)"
+        case .untrusted(let reason, _): reason
+        case .handshake(let reason): "TLS handshake failed: \(reason)"
+        case .refused(let refusal) where refusal.code.isAboutTheToken: "authentication failed: \(refusal)"
+        case .refused(let refusal): refusal.description
+        case .lost(let reason): "connection lost: \(reason)"
+        case .misbehaved(let reason): "the peer broke the protocol: \(reason)"
+        }
+    }
+}
+
+extension RefusalCode {
+    /// Whether another token is the remedy.
+    fileprivate var isAboutTheToken: Bool {
+        switch self {
+        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired: true
+        case .agentIDTaken, .unsupportedVersion, .helloTimeout, .agentForbidden, .agentNotFound, .targetForbidden,
+            .targetRefused, .targetUnreachable, .malformedMessage, .limitExceeded, .draining, .internalError, .unknown:
+            false
+        }
+    }
+}

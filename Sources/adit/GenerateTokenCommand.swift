@@ -1,0 +1,99 @@
+import ArgumentParser
+import Tokens
+import Wire
+
+struct GenerateTokenCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate-token",
+        abstract: "Make a token for an agent or a client.",
+        discussion: """
+            An agent's token: --role agent --sub ID. A client's: --role client --sub NAME --agent ID. The relay that \
+            is to take it must have the same secret.
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "The relay's secret, at least 32 bytes. Wiped from the process list; prefer --secret-file.",
+            valueName: "secret"))
+    var secret: String?
+
+    @Option(
+        help: ArgumentHelp("Read the secret from this file; a line break at its end is ignored.", valueName: "file"))
+    var secretFile: String?
+
+    @Flag(help: "Accept a secret of less than 32 bytes.")
+    var insecureShortSecret = false
+
+    @Option(help: ArgumentHelp("Whom the token is for: an agent's ID, or a client's name.", valueName: "id"))
+    var sub: String?
+
+    @Option(help: ArgumentHelp("What its holder may be: agent or client.", valueName: "role"))
+    var role: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Limit the token to this agent ID, in which * stands for anything. May be repeated.", valueName: "id"))
+    var agent: [String] = []
+
+    @Option(help: ArgumentHelp("Limit the token to this target address. May be repeated.", valueName: "host:port"))
+    var allowedAddress: [String] = []
+
+    @Option(help: ArgumentHelp("How long it lasts: 30s, 15m, 24h, 7d, 1h30m. Default: 24h.", valueName: "duration"))
+    var expiresIn: String?
+
+    @Flag(help: "Print the token and nothing else.")
+    var tokenOnly = false
+
+    @OptionGroup var settings: SettingsOptions
+
+    func run() throws {
+        let settings = try settings.settings()
+        let claims = try claims(settings)
+        let tokenOnly = try settings.flag(.tokenOnly, tokenOnly)
+        let secret = try SecretSource(value: (.secret, secret), file: (.secretFile, secretFile), in: settings)
+            .tokenSecret(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
+        let token = try TokenIssuer(secret: secret).issue(claims)
+
+        if claims.role == nil, claims.allowedAgents == nil {
+            StandardError.write(
+                """
+                adit: warning: with neither --role nor --agent, this token lets its holder register as the agent \
+                '\(claims.subject)' and reach every agent
+                """)
+        }
+        if !tokenOnly { try StandardOutput.write(claims.summary) }
+        try StandardOutput.write(token)
+    }
+
+    private func claims(_ settings: Settings) throws(Failure) -> Claims {
+        let now = Timestamp.now.seconds
+        let lifetime = try settings.value(.expiresIn, expiresIn, .lifetime) ?? Lifetime(seconds: 86_400)
+        var random = SystemRandomNumberGenerator()
+        let words = [random.next(), random.next()]
+        return Claims(
+            subject: try settings.required(.subject, sub, .subject),
+            issuedAt: now,
+            expiresAt: now + lifetime.seconds,
+            role: try settings.value(.role, role, .role),
+            allowedAgents: try settings.list(.agent, agent, .agentPattern),
+            allowedAddresses: try settings.list(.allowedAddress, allowedAddress, .address)?.map(\.description),
+            tokenID: words.map { word in
+                String(repeating: "0", count: word.leadingZeroBitCount / 4) + String(word, radix: 16)
+            }
+            .joined())
+    }
+}
+
+extension Claims {
+    /// What the token says, for the person who made it.
+    fileprivate var summary: String {
+        """
+        Subject:   \(subject)
+        Role:      \(role?.rawValue ?? "any")
+        Agents:    \(allowedAgents?.joined(separator: ", ") ?? "any")
+        Addresses: \(allowedAddresses?.joined(separator: ", ") ?? "any")
+        Expires:   \(Timestamp(seconds: expiresAt))
+        Token:
+        """
+    }
+}

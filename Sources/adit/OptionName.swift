@@ -1,0 +1,55 @@
+/// The options that may come from the environment and the configuration file as well as from the command line.
+enum OptionName: String, CaseIterable {
+    case agent
+    case agentID = "agent-id"
+    case agentKey = "agent-key"
+    case allowedAddress = "allowed-address"
+    case authorizedClients = "authorized-clients"
+    case config
+    case exitOnFailure = "exit-on-failure"
+    case expiresIn = "expires-in"
+    case insecureShortSecret = "insecure-short-secret"
+    case jwtSecret = "jwt-secret"
+    case jwtSecretFile = "jwt-secret-file"
+    case listen
+    case localAddress = "local-address"
+    case logFormat = "log-format"
+    case logLevel = "log-level"
+    case relay
+    case relayCA = "relay-ca"
+    case relayKey = "relay-key"
+    case remoteAddress = "remote-address"
+    case requireScope = "require-scope"
+    case role
+    case secret
+    case secretFile = "secret-file"
+    case stateDirectory = "state-dir"
+    case subject = "sub"
+    case targetAddress = "target-address"
+    case tcpPortRange = "tcp-port-range"
+    case tlsCertificate = "tls-cert"
+    case tlsKey = "tls-key"
+    case token
+    case tokenFile = "token-file"
+    case tokenOnly = "token-only"
+
+    /// As on the command line: `--agent-id`.
+    var flag: String { "--\(rawValue)" }
+
+    /// As in the environment and the file: `ADIT_AGENT_ID`.
+    var variable: String { Self.variablePrefix + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined() }
+
+    static let variablePrefix = "ADIT_"
+
+    /// Whether its value must not be shown.
+    var isSecret: Bool {
+        switch self {
+        case .jwtSecret, .secret, .token: true
+        case .agent, .agentID, .agentKey, .allowedAddress, .authorizedClients, .config, .exitOnFailure, .expiresIn,
+            .insecureShortSecret, .jwtSecretFile, .listen, .localAddress, .logFormat, .logLevel, .relay, .relayCA,
+            .relayKey, .remoteAddress, .requireScope, .role, .secretFile, .stateDirectory, .subject, .targetAddress,
+            .tcpPortRange, .tlsCertificate, .tlsKey, .tokenFile, .tokenOnly:
+            false
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import EndToEnd
+import TLSEngine
+import Wire
+
+/// How agent and connect reach their relay, and who they say they are.
+struct RelayOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The relay's address.", valueName: "host:port"))
+    var relay: String?
+
+    @Option(help: ArgumentHelp("The ID under which the agent registers: 1 to 64 of A-Z a-z 0-9 . _ -", valueName: "id"))
+    var agentID: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The token to show the relay. Wiped from the process list; prefer --token-file.", valueName: "token"))
+    var token: String?
+
+    @Option(help: ArgumentHelp("Read the token from this file, anew at each dial.", valueName: "file"))
+    var tokenFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Trust the relay by this key alone, SHA256:… as the relay prints it.", valueName: "fingerprint"))
+    var relayKey: String?
+
+    @Option(help: ArgumentHelp("Trust relays that these certificate authorities (PEM) vouch for.", valueName: "file"))
+    var relayCa: String?
+
+    func relay(_ settings: Settings) throws(Failure) -> HostPort {
+        try settings.required(.relay, relay, .address)
+    }
+
+    func agentID(_ settings: Settings) throws(Failure) -> AgentID {
+        try settings.required(.agentID, agentID, .agentID)
+    }
+
+    /// The token is read here once, so that a missing file is an error at start and not of the first dial.
+    func tokenSource(_ settings: Settings) throws(Failure) -> TokenSource {
+        let source = try SecretSource(value: (.token, token), file: (.tokenFile, tokenFile), in: settings)
+        _ = try source.bearerToken()
+        return { try source.bearerToken() }
+    }
+
+    func trust(_ settings: Settings, relay: HostPort, state: StateDirectory) throws(Failure) -> KeyTrust {
+        switch try settings.either((.relayKey, relayKey), (.relayCA, relayCa)) {
+        case (let key?, _): return .pinned(try ValueFormat.fingerprint.value(of: key))
+        case (_, let authorities?):
+            let path = try ValueFormat.path.value(of: authorities)
+            _ = try FileContents.bytes(of: path, what: "file of \(authorities.origin),")
+            return .authorities(file: path)
+        case (nil, nil): return .firstUse(KnownKeys(path: state.knownRelays), name: relay.description)
+        }
+    }
+}

@@ -1,0 +1,268 @@
+import Testing
+import Wire
+
+@testable import Mux
+
+private let KiB = 1024
+private let MiB = 1024 * 1024
+
+@Suite("Windows and credit")
+struct WindowTests {
+    @Test("a fresh stream may send 256 KiB, and not a byte more")
+    func initialCredit() throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        #expect(session.sendCredit(id) == 262_144)
+        #expect(session.send(id, count: 262_145) == nil)
+        #expect(session.sendCredit(id) == 262_144)
+        #expect(session.send(id, count: 262_144)?.length == 262_144)
+        #expect(session.sendCredit(id) == 0)
+        #expect(session.send(id, count: 1) == nil)
+        #expect(session.send(id, count: 0) == FrameHeader(.data, streamID: id, length: 0))
+    }
+
+    @Test("a count that no frame can carry sends nothing and costs nothing", arguments: [-1, Int.min, Int.max])
+    func impossibleCount(count: Int) throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        #expect(session.send(id, count: count) == nil)
+        #expect(session.grant(id, count: count) == nil)
+        #expect(session.sendCredit(id) == 262_144)
+    }
+
+    @Test("credit adds up to 2^32 - 1 bytes, and one more ends the session")
+    func creditOverflow() throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        let room = UInt32.max - 262_144
+        #expect(try session.receive(FrameHeader(.windowUpdate, streamID: id, length: room - 1)).credit == Int(room - 1))
+        #expect(try session.receive(FrameHeader(.windowUpdate, streamID: id, length: 1)).credit == 1)
+        #expect(session.sendCredit(id) == 4_294_967_295)
+        #expect(throws: SessionError.creditOverflow(id)) {
+            try session.receive(FrameHeader(.windowUpdate, streamID: id, length: 1))
+        }
+    }
+
+    @Test("received data is debited to the byte")
+    func debit() throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        for length: UInt32 in [1, 100_000, 162_143] {
+            #expect(try session.receive(FrameHeader(.data, streamID: id, length: length)).payload == Int(length))
+        }
+        #expect(try session.receive(FrameHeader(.data, streamID: id, length: 0)).payload == 0)
+        let excess = FrameHeader(.data, streamID: id, length: 1)
+        guard case .reset(id, .dataBeyondWindow, _, discard: 1) = try session.receive(excess) else {
+            Issue.record("a byte beyond the window was taken")
+            return
+        }
+    }
+
+    @Test("receiving alone returns no credit; consuming does, from half a window on")
+    func credit() throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        _ = try session.receive(FrameHeader(.data, streamID: id, length: 262_144))
+        #expect(session.streams[id]?.receiveWindow.remaining == 0)
+        #expect(session.consumed(id, count: 131_071).update == nil)
+        #expect(
+            session.consumed(id, count: 1).update == FrameHeader(.windowUpdate, streamID: id, length: 131_072))
+        #expect(session.streams[id]?.receiveWindow.remaining == 131_072)
+    }
+
+    @Test("granted credit is passed on at once, whatever the window")
+    func grant() throws {
+        var session = Session(role: .dialer)
+        let (id, _) = try session.open()
+        #expect(session.grant(id, count: 1) == FrameHeader(.windowUpdate, streamID: id, length: 1))
+        #expect(session.grant(id, count: 16 * MiB)?.length == UInt32(16 * MiB))
+        #expect(session.grant(id, count: 0) == nil)
+        let all = FrameHeader(.data, streamID: id, length: UInt32(262_144 + 1 + 16 * MiB))
+        #expect(try session.receive(all).payload == 262_145 + 16 * MiB)
+        guard case .reset = try session.receive(FrameHeader(.data, streamID: id, length: 1)) else {
+            Issue.record("a byte beyond what was granted was taken")
+            return
+        }
+    }
+
+    @Test("a window doubles when a round trip consumed half of it")
+    func growth() throws {
+        var reader = try Reader()
+        let ping = try #require(reader.consume(128 * KiB).ping)
+        #expect(ping.flags == .syn)
+        #expect(ping.length >= RoundTrips.mark)
+        // Half a window, in two parts, within the round trip.
+        #expect(reader.consume(64 * KiB).ping == nil)
+        #expect(reader.consume(64 * KiB).ping == nil)
+        #expect(reader.size == 256 * KiB)
+        try reader.answer(ping)
+        let after = reader.consume(1)
+        #expect(reader.size == 512 * KiB)
+        // The new half goes out at once, with what was owed.
+        #expect(after.update?.length == UInt32(256 * KiB + 1))
+        #expect(after.ping != nil)
+    }
+
+    @Test("a byte less than half a window in a round trip, and it stays")
+    func noGrowth() throws {
+        var reader = try Reader()
+        let ping = try #require(reader.consume(128 * KiB).ping)
+        _ = reader.consume(128 * KiB - 1)
+        try reader.answer(ping)
+        _ = reader.consume(1)
+        #expect(reader.size == 256 * KiB)
+    }
+
+    @Test("a reader that is slow against the round trip never grows, however much it reads in the end")
+    func slowReader() throws {
+        var reader = try Reader()
+        for _ in 0..<100 {
+            for _ in 0..<16 {
+                if let ping = reader.consume(8 * KiB).ping { try reader.answer(ping) }
+            }
+        }
+        #expect(reader.size == 256 * KiB)
+        #expect(reader.session.grown == 0)
+    }
+
+    @Test("a peer that never answers pings gets no growth, and only one ping")
+    func silentPeer() throws {
+        var reader = try Reader()
+        let pings = (0..<200).compactMap { _ in reader.consume(64 * KiB).ping }
+        #expect(pings.count == 1)
+        #expect(reader.size == 256 * KiB)
+    }
+
+    @Test("a window grows to 16 MiB and no further")
+    func largestWindow() throws {
+        var reader = try Reader(limits: Limits(growthBudget: 1024 * MiB))
+        #expect(try reader.consumeFast(rounds: 30) == 16 * MiB)
+        #expect(reader.consume(16 * MiB).ping == nil, "nothing is left to find out")
+    }
+
+    @Test("a largest window that is no power of two is met exactly")
+    func oddLargestWindow() throws {
+        var reader = try Reader(limits: Limits(largestWindow: 600 * KiB))
+        #expect(try reader.consumeFast(rounds: 10) == 600 * KiB)
+    }
+
+    @Test("a largest window below the initial one takes nothing away")
+    func tinyLargestWindow() throws {
+        var reader = try Reader(limits: Limits(largestWindow: 1))
+        #expect(try reader.consumeFast(rounds: 10) == 256 * KiB)
+    }
+
+    @Test("windows together grow by no more than the budget, and give it back when a stream goes")
+    func budget() throws {
+        var reader = try Reader(limits: Limits(growthBudget: 1 * MiB))
+        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB + 1 * MiB)
+        #expect(reader.session.grown == 1 * MiB)
+        let first = reader.id
+        reader.id = try reader.session.open().0
+        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB)
+        _ = reader.session.reset(first)
+        #expect(reader.session.grown == 0)
+        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB + 1 * MiB)
+    }
+
+    @Test("a stream that grew gives its budget back however it goes", arguments: ["rst", "fins", "beyond"])
+    func budgetReturned(ending: String) throws {
+        var reader = try Reader()
+        #expect(try reader.consumeFast(rounds: 3) > 256 * KiB)
+        let id = reader.id
+        switch ending {
+        case "rst":
+            _ = try reader.session.receive(FrameHeader(.windowUpdate, flags: .rst, streamID: id, length: 0))
+        case "fins":
+            _ = reader.session.finish(id)
+            _ = try reader.session.receive(FrameHeader(.windowUpdate, flags: .fin, streamID: id, length: 0))
+        default:
+            _ = try reader.session.receive(FrameHeader(.data, streamID: id, length: .max))
+        }
+        #expect(!reader.session.isOpen(id))
+        #expect(reader.session.grown == 0)
+    }
+
+    @Test("streams that take turns grow alike: the one that begins a round trip does not keep the other from asking")
+    func fairness() throws {
+        var reader = try Reader(limits: Limits(growthBudget: 1024 * MiB))
+        let first = reader.id
+        let second = try reader.session.open().0
+        var ping = try #require(reader.consume(128 * KiB).ping)
+        for _ in 0..<10 {
+            // Each reads as much as it may in the round trip, and the first stream is always first after it.
+            reader.consumeWhole(first)
+            reader.consumeWhole(second)
+            try reader.answer(ping)
+            guard let next = reader.consume(reader.size(of: first)).ping else { break }
+            ping = next
+        }
+        #expect(reader.size(of: first) > 256 * KiB)
+        #expect(reader.size(of: second) > 256 * KiB)
+    }
+
+    @Test("one round trip is measured at a time, and only its own answer ends it")
+    func roundTrips() {
+        var trips = RoundTrips()
+        let begun = [trips.begin(), trips.begin()]
+        #expect(begun == [RoundTrips.mark | 1, nil])
+        let strays = [trips.end(with: RoundTrips.mark | 2), trips.end(with: 1)]
+        #expect(strays == [false, false])
+        #expect(trips.lastMeasured == 0)
+        let ended = [trips.end(with: RoundTrips.mark | 1), trips.end(with: RoundTrips.mark | 1)]
+        #expect(ended == [true, false])
+        #expect(trips.lastMeasured == 1)
+        let next = trips.begin()
+        #expect(next == RoundTrips.mark | 2)
+    }
+
+    @Test("a keepalive's value never meets a growth ping's")
+    func pingValues() {
+        let session = Session(role: .dialer)
+        #expect(session.ping(0x7fff_ffff).length == 0x7fff_ffff)
+        #expect(session.ping(.max).length == 0x7fff_ffff)
+    }
+}
+
+/// One side of a session whose stream receives what it consumes.
+private struct Reader {
+    var session: Session
+    var id: StreamID
+
+    init(limits: Limits = Limits()) throws {
+        session = Session(role: .dialer, limits: limits)
+        id = try session.open().0
+    }
+
+    var size: Int { size(of: id) }
+
+    func size(of id: StreamID) -> Int { session.streams[id]?.receiveWindow.size ?? 0 }
+
+    mutating func consume(_ count: Int) -> CreditAction { session.consumed(id, count: count) }
+
+    mutating func consumeWhole(_ id: StreamID) { _ = session.consumed(id, count: size(of: id)) }
+
+    mutating func answer(_ ping: FrameHeader) throws {
+        let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: ping.length)
+        let action = try session.receive(pong)
+        #expect(action == .none)
+    }
+
+    /// Consumes a whole window in each of a number of round trips, and returns what it grew to.
+    mutating func consumeFast(rounds: Int) throws -> Int {
+        for _ in 0..<rounds {
+            let ping = consume(size).ping
+            _ = consume(size)
+            if let ping { try answer(ping) }
+        }
+        _ = consume(1)
+        return size
+    }
+}
+
+extension ReceiveAction {
+    fileprivate var credit: Int? {
+        guard case .stream(let event) = self else { return nil }
+        return event.credit
+    }
+}
