@@ -15,7 +15,8 @@ struct Forwards: Sendable {
     /// Data that comes meanwhile waits in the pipe, bounded by the stream's window.
     func open(_ request: ForwardRequest, on stream: MuxStream, for client: Printable) {
         guard request.target == target else {
-            logger.warning("Forward refused: client-id=\(client), target=\(request.target), reason=not this agent's target")
+            logger.warning(
+                "Forward refused: client-id=\(client), target=\(request.target), reason=not this agent's target")
             return stream.refuse(
                 Refusal(.targetForbidden, "this agent forwards to \(target), not to \(request.target)"))
         }

@@ -35,7 +35,8 @@ struct SessionAdmission: Sendable {
         _ = try AgentSession(carrier: stream, tls: tls, clients: clients, target: forwards.target) { event in
             switch event {
             case .ready(let key):
-                self.logger.info("Session opened: client-id=\(client), key=\(key), ip=\(Printable(offer.clientAddress))")
+                self.logger.info(
+                    "Session opened: client-id=\(client), key=\(key), ip=\(Printable(offer.clientAddress))")
             case .forward(let stream, let request):
                 self.forwards.open(request, on: stream, for: client)
             case .ended(let failure):

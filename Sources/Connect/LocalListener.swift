@@ -10,7 +10,8 @@ struct LocalListener {
     let address: HostPort
 
     /// Throws `ConnectFailure.cannotListen`.
-    static func bind(_ address: HostPort, forwards: Forwards, on eventLoop: any EventLoop) async throws -> LocalListener {
+    static func bind(_ address: HostPort, forwards: Forwards, on eventLoop: any EventLoop) async throws -> LocalListener
+    {
         do {
             let channel = try await ServerBootstrap(group: eventLoop)
                 .serverChannelOption(.backlog, value: 1024)

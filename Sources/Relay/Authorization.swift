@@ -25,7 +25,8 @@ struct Authorization: Sendable {
     private func objection(toRegistering agentID: AgentID?, claims: Claims) -> Refusal? {
         guard let agentID else { return Refusal(.malformedMessage, "an agent's hello must name its agent ID") }
         let allowed = claims.allowedAgents ?? [claims.subject]
-        let matches = claims.allowedAgents == nil
+        let matches =
+            claims.allowedAgents == nil
             ? allowed.contains(agentID.description) : allowed.contains { Glob($0).matches(agentID.description) }
         return matches ? nil : Refusal(.agentIDForbidden, "the token does not allow the agent ID \(agentID)")
     }

@@ -53,7 +53,8 @@ extension PeerLink: SecureMuxDelegate {
     func muxEstablished(peerKey: Fingerprint) {
         state = .awaitingHello(key: peerKey)
         timeout = mux.eventLoop.assumeIsolated().scheduleTask(in: PeerLink.helloTimeout) {
-            self.refuse(Refusal(.helloTimeout, "no hello within \(PeerLink.helloTimeout.nanoseconds / 1_000_000_000) s"))
+            self.refuse(
+                Refusal(.helloTimeout, "no hello within \(PeerLink.helloTimeout.nanoseconds / 1_000_000_000) s"))
         }
     }
 
@@ -80,7 +81,8 @@ extension PeerLink: SecureMuxDelegate {
         do throws(MessageError) {
             let hello = try Message.decode(Hello.self, from: json)
             guard hello.version == Protocol.version else {
-                return refuse(Refusal(.unsupportedVersion, "this relay speaks version \(Protocol.version), not \(hello.version)"))
+                return refuse(
+                    Refusal(.unsupportedVersion, "this relay speaks version \(Protocol.version), not \(hello.version)"))
             }
             authenticate(hello, key: key)
         } catch {

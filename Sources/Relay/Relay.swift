@@ -53,7 +53,9 @@ package struct Relay: Sendable {
 
     /// The address itself, or the first free port of the range.
     private func listen(on group: any EventLoopGroup, hall: Hall) async throws -> LinkListener {
-        let ports = configuration.listen.port == 0 ? configuration.portRange ?? 0...0 : configuration.listen.port...configuration.listen.port
+        let ports =
+            configuration.listen.port == 0
+            ? configuration.portRange ?? 0...0 : configuration.listen.port...configuration.listen.port
         var reason = "no port is free"
         for port in ports {
             let address = HostPort(host: configuration.listen.host, port: port)

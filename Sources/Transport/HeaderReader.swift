@@ -31,7 +31,9 @@ package final class HeaderReader: MuxStreamDelegate {
             onMessage(json, json.count + 2)
             let rest = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(consumed))
             guard !rest.isEmpty, !stream.isGone else { return }
-            guard let next = stream.delegate, next !== self else { return fail("data behind a message that has no owner") }
+            guard let next = stream.delegate, next !== self else {
+                return fail("data behind a message that has no owner")
+            }
             next.streamReceived(rest)
         } catch {
             fail(error.description)

@@ -99,7 +99,9 @@ extension SecureMux: Flushable {
 
     private func stage(_ bytes: UnsafeRawBufferPointer) {
         guard !bytes.isEmpty else { return }
-        stage(count: bytes.count) { $0.copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer($0), byteCount: bytes.count) }
+        stage(count: bytes.count) {
+            $0.copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer($0), byteCount: bytes.count)
+        }
     }
 
     private func stage(count: Int, _ fill: (UnsafeMutableRawPointer) -> Void) {

@@ -35,7 +35,11 @@ package enum Message {
         switch error {
         case .keyNotFound(let key, _): "\(type) lacks \(key.stringValue)"
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-            if let key = context.codingPath.last { "\(type) has a bad \(key.stringValue)" } else { "\(type) cannot be read" }
+            if let key = context.codingPath.last {
+                "\(type) has a bad \(key.stringValue)"
+            } else {
+                "\(type) cannot be read"
+            }
         @unknown default: "not a \(type)"
         }
     }

@@ -58,7 +58,9 @@ package struct HostPort: Hashable, Sendable, LosslessStringConvertible, Codable 
             return nil
         }
         guard !host.contains(where: { "[]".contains($0) }) else { return nil }
-        guard (1...255).contains(host.utf8.count), host.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
+        guard (1...255).contains(host.utf8.count), host.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+            return nil
+        }
         self.init(host: String(host), port: port)
     }
 

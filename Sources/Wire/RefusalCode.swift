@@ -31,7 +31,8 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
     /// Whether the same request may be granted later without anybody changing its token, key or options.
     package var isTransient: Bool {
         switch self {
-        case .agentIDTaken, .agentNotFound, .targetRefused, .targetUnreachable, .limitExceeded, .draining, .helloTimeout,
+        case .agentIDTaken, .agentNotFound, .targetRefused, .targetUnreachable, .limitExceeded, .draining,
+            .helloTimeout,
             .internalError, .unknown:
             true
         case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired, .unsupportedVersion,

@@ -29,7 +29,7 @@ enum House {
         "NIOPosix": ["Transport", "Relay", "Agent", "Connect"],
         "Logging": ["Transport", "EndToEnd", "Relay", "Agent", "Connect", "adit"],
         "DequeModule": ["Transport"],
-        "ArgumentParser": ["adit"], "Configuration": ["adit"], "ServiceLifecycle": ["adit"],
+        "ArgumentParser": ["adit"], "Configuration": ["adit"], "ServiceLifecycle": ["adit"], "UnixSignals": ["adit"],
     ]
 
     static let foundation = "Foundation"

@@ -54,7 +54,9 @@ final class HashicorpPeer {
     init(role: Session.Role, limits: Limits = Limits()) throws {
         session = Session(role: role, limits: limits)
         var sockets: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, streamSocket, 0, &sockets) == 0 else { throw Failure(description: "socketpair: \(errno)") }
+        guard socketpair(AF_UNIX, streamSocket, 0, &sockets) == 0 else {
+            throw Failure(description: "socketpair: \(errno)")
+        }
         // Whatever else is started meanwhile must not hold this end open.
         for socket in sockets { _ = fcntl(socket, F_SETFD, FD_CLOEXEC) }
         socket = sockets[0]
@@ -271,7 +273,9 @@ extension HashicorpPeer {
         defer { for argument in arguments { free(argument) } }
         var process: pid_t = 0
         let result = posix_spawn(&process, path, &actions, nil, &arguments, environ)
-        guard result == 0 else { throw Failure(description: "\(path) does not start: \(String(cString: strerror(result)))") }
+        guard result == 0 else {
+            throw Failure(description: "\(path) does not start: \(String(cString: strerror(result)))")
+        }
         return process
     }
 

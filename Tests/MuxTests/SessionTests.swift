@@ -78,6 +78,18 @@ struct StreamTests {
         #expect(throws: SessionError.badStreamID(StreamID(1))) { try dialer.receive(opening(1)) }
     }
 
+    @Test(
+        "a frame for the ID that this side opens next ends the session", arguments: [FrameHeader.Flags.fin, .rst, []])
+    func nextID(flags: FrameHeader.Flags) throws {
+        var session = Session(role: .dialer)
+        _ = try session.open()
+        #expect(throws: SessionError.neverOpened(StreamID(3))) {
+            try session.receive(FrameHeader(.data, flags: flags, streamID: StreamID(3), length: 0))
+        }
+        _ = try session.open()
+        #expect(try session.receive(FrameHeader(.data, streamID: StreamID(3), length: 0)).payload == 0)
+    }
+
     @Test("a peer goes up in its IDs: lower ones and used ones are refused, skipped ones are lost")
     func order() throws {
         var session = Session(role: .acceptor)
@@ -288,7 +300,8 @@ func opening(_ id: UInt32) -> FrameHeader {
 
 private func refusal(_ id: UInt32, _ error: StreamError) -> ReceiveAction {
     .reset(
-        StreamID(id), error, send: FrameHeader(.windowUpdate, flags: .rst, streamID: StreamID(id), length: 0), discard: 0)
+        StreamID(id), error, send: FrameHeader(.windowUpdate, flags: .rst, streamID: StreamID(id), length: 0),
+        discard: 0)
 }
 
 extension ReceiveAction {

@@ -162,7 +162,9 @@ struct SimulatedPeer {
     }
 
     private mutating func finishPerhaps(_ id: StreamID) {
-        guard let book = books[id], !book.finishSent, book.sent == book.plan, isWindingUp || random.oneIn(3) else { return }
+        guard let book = books[id], !book.finishSent, book.sent == book.plan, isWindingUp || random.oneIn(3) else {
+            return
+        }
         guard let header = session.finish(id) else { return fault("stream \(id) cannot be finished") }
         books[id]?.finishSent = true
         send(header)

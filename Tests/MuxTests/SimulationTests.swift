@@ -52,7 +52,9 @@ private struct Simulation {
             let faults = peers.flatMap(\.faults)
             guard faults.isEmpty else { return faults }
             for peer in peers {
-                for stream in peer.session.streams.values { largestWindow = max(largestWindow, stream.receiveWindow.size) }
+                for stream in peer.session.streams.values {
+                    largestWindow = max(largestWindow, stream.receiveWindow.size)
+                }
             }
             if turn > activeTurns, peers.allSatisfy(\.isDone), wires.allSatisfy(\.isEmpty) { return compare() }
         }

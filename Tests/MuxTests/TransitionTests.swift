@@ -57,7 +57,9 @@ struct TransitionTests {
         (.data, live((.payload, nil)) + [(.payload, nil), (afterFinish(100), .absent), (.drop(100), nil), never]),
         (
             .dataBeyondWindow,
-            live((beyond, .absent)) + [(beyond, .absent), (afterFinish(262_145), .absent), (.drop(262_145), nil), never]
+            live((beyond, .absent)) + [
+                (beyond, .absent), (afterFinish(262_145), .absent), (.drop(262_145), nil), never,
+            ]
         ),
         (.credit, live((.credit(7), nil)) + [(.credit(7), nil), (.credit(7), nil), (.ignored, nil), never]),
         (
@@ -70,7 +72,8 @@ struct TransitionTests {
         (
             .ack,
             [
-                (.event, .open), (.event, nil), (.event, nil), (.event, nil), (.event, nil), (.event, nil), (.ignored, nil),
+                (.event, .open), (.event, nil), (.event, nil), (.event, nil), (.event, nil), (.event, nil),
+                (.ignored, nil),
                 never,
             ]
         ),

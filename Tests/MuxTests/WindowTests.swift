@@ -113,6 +113,18 @@ struct WindowTests {
         #expect(reader.size == 256 * KiB)
     }
 
+    @Test("what was consumed in one round trip does not count in the next")
+    func roundTripsApart() throws {
+        var reader = try Reader()
+        for _ in 0..<20 {
+            let ping = try #require(reader.consume(128 * KiB).ping)
+            // A quarter of the window within the round trip, a quarter after it.
+            _ = reader.consume(64 * KiB)
+            try reader.answer(ping)
+        }
+        #expect(reader.size == 256 * KiB)
+    }
+
     @Test("a reader that is slow against the round trip never grows, however much it reads in the end")
     func slowReader() throws {
         var reader = try Reader()

@@ -53,7 +53,7 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {  // All access to th
 }
 
 /// Runs `body` on a thread of its own: it may block.
-func startThread(_ body: @escaping @Sendable () -> Void) {
+package func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }

@@ -92,8 +92,15 @@ package final class Process: Sendable {
     ///
     /// - Throws: `ProcessError` when it reads no more.
     package func write(_ text: String) throws {
+        try write(Array(text.utf8))
+    }
+
+    /// Gives the child bytes to read.
+    ///
+    /// - Throws: `ProcessError` when it reads no more.
+    package func write(_ bytes: [UInt8]) throws {
         guard let input else { throw ProcessError("\(name) was started without an input") }
-        try input.write(text)
+        try input.write(bytes)
     }
 
     /// Ends the child's input.

@@ -43,7 +43,11 @@ struct Pipe: Sendable {
         }
 
         func write(_ text: String) throws {
-            var rest = Array(text.utf8)[...]
+            try write(Array(text.utf8))
+        }
+
+        func write(_ bytes: [UInt8]) throws {
+            var rest = bytes[...]
             while !rest.isEmpty {
                 let count = rest.withUnsafeBytes { writeDescriptor(number, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }

@@ -9,16 +9,31 @@ struct FrameHeaderTests {
 
     /// Laid out by hand from yamux's specification: version, type, flags, stream ID, length, all big-endian.
     private static let vectors: [(FrameHeader, [UInt8])] = [
-        (FrameHeader(.windowUpdate, flags: .syn, streamID: StreamID(1), length: 0), [0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]),
-        (FrameHeader(.windowUpdate, flags: .ack, streamID: StreamID(1), length: 0), [0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]),
+        (
+            FrameHeader(.windowUpdate, flags: .syn, streamID: StreamID(1), length: 0),
+            [0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]
+        ),
+        (
+            FrameHeader(.windowUpdate, flags: .ack, streamID: StreamID(1), length: 0),
+            [0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]
+        ),
         (FrameHeader(.data, streamID: StreamID(1), length: 256 * 1024), [0, 0, 0, 0, 0, 0, 0, 1, 0, 4, 0, 0]),
-        (FrameHeader(.data, flags: [.syn, .fin], streamID: StreamID(258), length: 5), [0, 0, 0, 5, 0, 0, 1, 2, 0, 0, 0, 5]),
+        (
+            FrameHeader(.data, flags: [.syn, .fin], streamID: StreamID(258), length: 5),
+            [0, 0, 0, 5, 0, 0, 1, 2, 0, 0, 0, 5]
+        ),
         (
             FrameHeader(.windowUpdate, streamID: StreamID(0x0102_0304), length: 0x0506_0708),
             [0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
         ),
-        (FrameHeader(.windowUpdate, flags: .fin, streamID: StreamID(2), length: 0), [0, 1, 0, 4, 0, 0, 0, 2, 0, 0, 0, 0]),
-        (FrameHeader(.windowUpdate, flags: .rst, streamID: StreamID(2), length: 0), [0, 1, 0, 8, 0, 0, 0, 2, 0, 0, 0, 0]),
+        (
+            FrameHeader(.windowUpdate, flags: .fin, streamID: StreamID(2), length: 0),
+            [0, 1, 0, 4, 0, 0, 0, 2, 0, 0, 0, 0]
+        ),
+        (
+            FrameHeader(.windowUpdate, flags: .rst, streamID: StreamID(2), length: 0),
+            [0, 1, 0, 8, 0, 0, 0, 2, 0, 0, 0, 0]
+        ),
         (
             FrameHeader(.ping, flags: .syn, streamID: .session, length: 0xdead_beef),
             [0, 2, 0, 1, 0, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef]

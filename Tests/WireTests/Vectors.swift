@@ -12,15 +12,21 @@ enum Vectors {
     static let ending = #"{"ending":{"code":"token_expired","message":"token expired"}}"#
     // §5
     static let tunnelRequest = #"{"agent_id":"db-1"}"#
-    static let tunnelOffer = #"{"client_address":"203.0.113.7:50412","client_id":"alice"}"#
+    static let tunnelOffer = #"{"client_address":"203.0.113.7","client_id":"alice"}"#
     static let accepted = #"{"accepted":{}}"#
-    static let tunnelRefused = #"{"refused":{"code":"agent_not_found","message":"Agent not found: db-1"}}"#
+    static let tunnelRefused = #"{"refused":{"code":"agent_not_found","message":"no agent is registered as db-1"}}"#
     // §7
     static let sessionHello = #"{"target":"localhost:5432","version":1}"#
     static let sessionHelloWithoutTarget = #"{"version":1}"#
     static let sessionWelcome = #"{"accepted":{"target":"localhost:5432"}}"#
-    static let sessionRefused = #"{"refused":{"code":"target_forbidden","message":"target is localhost:5432"}}"#
+    static let sessionRefused =
+        #"{"refused":{"code":"target_forbidden","message":"this agent forwards to localhost:5432, not to localhost:22"}}"#
     // §8
     static let forwardRequest = #"{"target":"[::1]:5432"}"#
-    static let forwardRefused = #"{"refused":{"code":"target_refused","message":"connection refused"}}"#
+    static let forwardRefused = #"{"refused":{"code":"target_refused","message":"[::1]:5432: connection refused"}}"#
+
+    static let all = [
+        agentHello, clientHello, welcome, helloRefused, ending, tunnelRequest, tunnelOffer, accepted, tunnelRefused,
+        sessionHello, sessionHelloWithoutTarget, sessionWelcome, sessionRefused, forwardRequest, forwardRefused,
+    ]
 }
