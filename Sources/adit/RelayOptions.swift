@@ -47,7 +47,6 @@ struct RelayOptions: ParsableArguments {
         case (let key?, _): return .pinned(try ValueFormat.fingerprint.value(of: key))
         case (_, let authorities?):
             let path = try ValueFormat.path.value(of: authorities)
-            _ = try FileContents.bytes(of: path, what: "file of \(authorities.origin),")
             return .authorities(file: path)
         case (nil, nil): return .firstUse(KnownKeys(path: state.knownRelays), name: relay.description)
         }

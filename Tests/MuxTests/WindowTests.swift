@@ -3,8 +3,8 @@ import Wire
 
 @testable import Mux
 
-private let KiB = 1024
-private let MiB = 1024 * 1024
+private let kib = 1024
+private let mib = 1024 * 1024
 
 @Suite("Windows and credit")
 struct WindowTests {
@@ -75,10 +75,10 @@ struct WindowTests {
         var session = Session(role: .dialer)
         let (id, _) = try session.open()
         #expect(session.grant(id, count: 1) == FrameHeader(.windowUpdate, streamID: id, length: 1))
-        #expect(session.grant(id, count: 16 * MiB)?.length == UInt32(16 * MiB))
+        #expect(session.grant(id, count: 16 * mib)?.length == UInt32(16 * mib))
         #expect(session.grant(id, count: 0) == nil)
-        let all = FrameHeader(.data, streamID: id, length: UInt32(262_144 + 1 + 16 * MiB))
-        #expect(try session.receive(all).payload == 262_145 + 16 * MiB)
+        let all = FrameHeader(.data, streamID: id, length: UInt32(262_144 + 1 + 16 * mib))
+        #expect(try session.receive(all).payload == 262_145 + 16 * mib)
         guard case .reset = try session.receive(FrameHeader(.data, streamID: id, length: 1)) else {
             Issue.record("a byte beyond what was granted was taken")
             return
@@ -88,41 +88,41 @@ struct WindowTests {
     @Test("a window doubles when a round trip consumed half of it")
     func growth() throws {
         var reader = try Reader()
-        let ping = try #require(reader.consume(128 * KiB).ping)
+        let ping = try #require(reader.consume(128 * kib).ping)
         #expect(ping.flags == .syn)
         #expect(ping.length >= RoundTrips.mark)
         // Half a window, in two parts, within the round trip.
-        #expect(reader.consume(64 * KiB).ping == nil)
-        #expect(reader.consume(64 * KiB).ping == nil)
-        #expect(reader.size == 256 * KiB)
+        #expect(reader.consume(64 * kib).ping == nil)
+        #expect(reader.consume(64 * kib).ping == nil)
+        #expect(reader.size == 256 * kib)
         try reader.answer(ping)
         let after = reader.consume(1)
-        #expect(reader.size == 512 * KiB)
+        #expect(reader.size == 512 * kib)
         // The new half goes out at once, with what was owed.
-        #expect(after.update?.length == UInt32(256 * KiB + 1))
+        #expect(after.update?.length == UInt32(256 * kib + 1))
         #expect(after.ping != nil)
     }
 
     @Test("a byte less than half a window in a round trip, and it stays")
     func noGrowth() throws {
         var reader = try Reader()
-        let ping = try #require(reader.consume(128 * KiB).ping)
-        _ = reader.consume(128 * KiB - 1)
+        let ping = try #require(reader.consume(128 * kib).ping)
+        _ = reader.consume(128 * kib - 1)
         try reader.answer(ping)
         _ = reader.consume(1)
-        #expect(reader.size == 256 * KiB)
+        #expect(reader.size == 256 * kib)
     }
 
     @Test("what was consumed in one round trip does not count in the next")
     func roundTripsApart() throws {
         var reader = try Reader()
         for _ in 0..<20 {
-            let ping = try #require(reader.consume(128 * KiB).ping)
+            let ping = try #require(reader.consume(128 * kib).ping)
             // A quarter of the window within the round trip, a quarter after it.
-            _ = reader.consume(64 * KiB)
+            _ = reader.consume(64 * kib)
             try reader.answer(ping)
         }
-        #expect(reader.size == 256 * KiB)
+        #expect(reader.size == 256 * kib)
     }
 
     @Test("a reader that is slow against the round trip never grows, however much it reads in the end")
@@ -130,57 +130,57 @@ struct WindowTests {
         var reader = try Reader()
         for _ in 0..<100 {
             for _ in 0..<16 {
-                if let ping = reader.consume(8 * KiB).ping { try reader.answer(ping) }
+                if let ping = reader.consume(8 * kib).ping { try reader.answer(ping) }
             }
         }
-        #expect(reader.size == 256 * KiB)
+        #expect(reader.size == 256 * kib)
         #expect(reader.session.grown == 0)
     }
 
     @Test("a peer that never answers pings gets no growth, and only one ping")
     func silentPeer() throws {
         var reader = try Reader()
-        let pings = (0..<200).compactMap { _ in reader.consume(64 * KiB).ping }
+        let pings = (0..<200).compactMap { _ in reader.consume(64 * kib).ping }
         #expect(pings.count == 1)
-        #expect(reader.size == 256 * KiB)
+        #expect(reader.size == 256 * kib)
     }
 
     @Test("a window grows to 16 MiB and no further")
     func largestWindow() throws {
-        var reader = try Reader(limits: Limits(growthBudget: 1024 * MiB))
-        #expect(try reader.consumeFast(rounds: 30) == 16 * MiB)
-        #expect(reader.consume(16 * MiB).ping == nil, "nothing is left to find out")
+        var reader = try Reader(limits: Limits(growthBudget: 1024 * mib))
+        #expect(try reader.consumeFast(rounds: 30) == 16 * mib)
+        #expect(reader.consume(16 * mib).ping == nil, "nothing is left to find out")
     }
 
     @Test("a largest window that is no power of two is met exactly")
     func oddLargestWindow() throws {
-        var reader = try Reader(limits: Limits(largestWindow: 600 * KiB))
-        #expect(try reader.consumeFast(rounds: 10) == 600 * KiB)
+        var reader = try Reader(limits: Limits(largestWindow: 600 * kib))
+        #expect(try reader.consumeFast(rounds: 10) == 600 * kib)
     }
 
     @Test("a largest window below the initial one takes nothing away")
     func tinyLargestWindow() throws {
         var reader = try Reader(limits: Limits(largestWindow: 1))
-        #expect(try reader.consumeFast(rounds: 10) == 256 * KiB)
+        #expect(try reader.consumeFast(rounds: 10) == 256 * kib)
     }
 
     @Test("windows together grow by no more than the budget, and give it back when a stream goes")
     func budget() throws {
-        var reader = try Reader(limits: Limits(growthBudget: 1 * MiB))
-        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB + 1 * MiB)
-        #expect(reader.session.grown == 1 * MiB)
+        var reader = try Reader(limits: Limits(growthBudget: 1 * mib))
+        #expect(try reader.consumeFast(rounds: 20) == 256 * kib + 1 * mib)
+        #expect(reader.session.grown == 1 * mib)
         let first = reader.id
         reader.id = try reader.session.open().0
-        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB)
+        #expect(try reader.consumeFast(rounds: 20) == 256 * kib)
         _ = reader.session.reset(first)
         #expect(reader.session.grown == 0)
-        #expect(try reader.consumeFast(rounds: 20) == 256 * KiB + 1 * MiB)
+        #expect(try reader.consumeFast(rounds: 20) == 256 * kib + 1 * mib)
     }
 
     @Test("a stream that grew gives its budget back however it goes", arguments: ["rst", "fins", "beyond"])
     func budgetReturned(ending: String) throws {
         var reader = try Reader()
-        #expect(try reader.consumeFast(rounds: 3) > 256 * KiB)
+        #expect(try reader.consumeFast(rounds: 3) > 256 * kib)
         let id = reader.id
         switch ending {
         case "rst":
@@ -197,10 +197,10 @@ struct WindowTests {
 
     @Test("streams that take turns grow alike: the one that begins a round trip does not keep the other from asking")
     func fairness() throws {
-        var reader = try Reader(limits: Limits(growthBudget: 1024 * MiB))
+        var reader = try Reader(limits: Limits(growthBudget: 1024 * mib))
         let first = reader.id
         let second = try reader.session.open().0
-        var ping = try #require(reader.consume(128 * KiB).ping)
+        var ping = try #require(reader.consume(128 * kib).ping)
         for _ in 0..<10 {
             // Each reads as much as it may in the round trip, and the first stream is always first after it.
             reader.consumeWhole(first)
@@ -209,8 +209,8 @@ struct WindowTests {
             guard let next = reader.consume(reader.size(of: first)).ping else { break }
             ping = next
         }
-        #expect(reader.size(of: first) > 256 * KiB)
-        #expect(reader.size(of: second) > 256 * KiB)
+        #expect(reader.size(of: first) > 256 * kib)
+        #expect(reader.size(of: second) > 256 * kib)
     }
 
     @Test("one round trip is measured at a time, and only its own answer ends it")

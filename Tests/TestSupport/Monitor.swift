@@ -7,12 +7,12 @@ import Darwin
 #endif
 
 /// A value behind a lock, and waiting for what becomes of it.
-final class Monitor<Value: Sendable>: @unchecked Sendable {  // All access to the value is under the lock.
+package final class Monitor<Value: Sendable>: @unchecked Sendable {  // All access to the value is under the lock.
     private var value: Value
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init(_ value: Value) {
+    package init(_ value: Value) {
         self.value = value
         pthread_mutex_init(lock, nil)
         pthread_cond_init(changed, nil)
@@ -26,7 +26,7 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {  // All access to th
     }
 
     @discardableResult
-    func change<Result>(_ body: (inout Value) -> Result) -> Result {
+    package func change<Result>(_ body: (inout Value) -> Result) -> Result {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         defer { pthread_cond_broadcast(changed) }
@@ -35,7 +35,7 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {  // All access to th
 
     /// What `condition` returns as soon as that is not nil; nil when it still is after `limit`.
     @discardableResult
-    func wait<Result>(within limit: Duration, _ condition: (Value) -> Result?) -> Result? {
+    package func wait<Result>(within limit: Duration, _ condition: (Value) -> Result?) -> Result? {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
         let (seconds, attoseconds) = limit.components

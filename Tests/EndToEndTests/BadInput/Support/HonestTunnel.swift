@@ -78,7 +78,7 @@ private final class Pulse: Sendable {
 
     func awaitEcho() throws {
         let before = state.value.withLock { $0.count }
-        try eventually("an echo on the honest tunnel", within: .seconds(10)) {
+        try waitUntil("an echo on the honest tunnel", within: .seconds(10)) {
             try state.value.withLock { state in
                 if let failure = state.failure {
                     throw ProcessError("the honest tunnel failed after \(state.count) echoes: \(failure)")

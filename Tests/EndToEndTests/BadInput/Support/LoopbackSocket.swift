@@ -27,8 +27,9 @@ final class LoopbackSocket: Sendable {
 
     /// Connects to a port of 127.0.0.1.
     init(to port: UInt16, in network: Network? = nil) throws {
-        descriptor = try Self.make(in: network)
-        guard withAddress(port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+        let descriptor = try Self.make(in: network)
+        self.descriptor = descriptor
+        guard withAddress(port, { systemConnect(descriptor, $0, $1) }) == 0 else {
             throw ProcessError("cannot connect to 127.0.0.1:\(port): \(String(cString: strerror(errno)))")
         }
     }
@@ -36,8 +37,10 @@ final class LoopbackSocket: Sendable {
     deinit { close(descriptor) }
 
     static func make(in network: Network?) throws -> Int32 {
-        let make = { socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }
-        let descriptor = try network?.inside(make) ?? make()
+        let make: @Sendable () -> Int32 = {
+            socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        }
+        let descriptor = try network?.makeSocket(make) ?? make()
         guard descriptor >= 0 else { throw ProcessError("no socket: \(String(cString: strerror(errno)))") }
         return descriptor
     }
@@ -47,8 +50,8 @@ final class LoopbackSocket: Sendable {
         let deadline = ContinuousClock.now + limit
         var rest = bytes[...]
         while !rest.isEmpty {
-            try await(POLLOUT, until: deadline)
-            let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue | MSG_DONTWAIT.rawValue)) }
+            try wait(for: POLLOUT, until: deadline)
+            let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) }
             if count < 0, errno == EAGAIN || errno == EINTR { continue }
             guard count > 0 else { throw ProcessError("cannot write: \(String(cString: strerror(errno)))") }
             rest = rest.dropFirst(count)
@@ -60,8 +63,8 @@ final class LoopbackSocket: Sendable {
         let deadline = ContinuousClock.now + limit
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
-            try await(POLLIN, until: deadline)
-            let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT.rawValue))
+            try wait(for: POLLIN, until: deadline)
+            let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT))
             if count > 0 { return .bytes(Array(chunk.prefix(count))) }
             if count == 0 { return .end }
             if errno == ECONNRESET { return .reset }
@@ -98,7 +101,7 @@ final class LoopbackSocket: Sendable {
         return try read(text.utf8.count, within: limit) == Array(text.utf8)
     }
 
-    private func await(_ event: Int32, until deadline: ContinuousClock.Instant) throws {
+    private func wait(for event: Int32, until deadline: ContinuousClock.Instant) throws {
         while true {
             let left = (deadline - .now).milliseconds
             guard left > 0 else { throw ProcessError("nothing happened on the connection in time") }
@@ -123,12 +126,13 @@ final class EchoService: Sendable {
     var address: String { "127.0.0.1:\(port)" }
 
     init(in network: Network? = nil) throws {
-        descriptor = try LoopbackSocket.make(in: network)
+        let descriptor = try LoopbackSocket.make(in: network)
+        self.descriptor = descriptor
         guard withAddress(0, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 256) == 0 else {
             throw ProcessError("cannot listen: \(String(cString: strerror(errno)))")
         }
         port = try LoopbackSocket.port(of: descriptor)
-        startThread { [descriptor, weak self] in
+        startThread { [weak self] in
             while true {
                 let accepted = accept(descriptor, nil, nil)
                 guard accepted >= 0 else {
@@ -154,7 +158,7 @@ final class EchoService: Sendable {
             var sent = 0
             while sent < count {
                 let more = chunk.withUnsafeBytes {
-                    send(descriptor, $0.baseAddress.map { $0 + sent }, count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                    send(descriptor, $0.baseAddress.map { $0 + sent }, count - sent, Int32(MSG_NOSIGNAL))
                 }
                 guard more > 0 else { return }
                 sent += more
@@ -183,6 +187,11 @@ extension LoopbackSocket {
         guard code == 0 else { throw ProcessError("no port: \(String(cString: strerror(errno)))") }
         return UInt16(bigEndian: address.sin_port)
     }
+}
+
+// Inside `LoopbackSocket`, the plain name would be looked for among its own.
+private func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
+    connect(descriptor, address, length)
 }
 
 private func withAddress(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {

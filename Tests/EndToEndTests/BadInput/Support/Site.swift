@@ -160,3 +160,14 @@ extension Process {
 func elapsed(_ body: () throws -> Void) rethrows -> Duration {
     try ContinuousClock().measure(body)
 }
+
+/// Looks again and again whether something is so.
+///
+/// - Throws: `ProcessError` when time is up, and what `condition` throws.
+func waitUntil(_ what: String, within limit: Duration, _ condition: () throws -> Bool) throws {
+    let deadline = ContinuousClock.now + limit
+    while try !condition() {
+        guard ContinuousClock.now < deadline else { throw ProcessError("not within \(limit): \(what)") }
+        poll(nil, 0, 5)
+    }
+}

@@ -1,0 +1,118 @@
+import Synchronization
+import TestSupport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Whether this process may make networks of its own.
+var mayMakeNetworks: Bool { geteuid() == 0 }
+
+/// A network namespace: a network of its own, with its own loopback, deleted with its last reference.
+final class Network: Sendable {
+    private static let number = Atomic(0)
+
+    let name: String
+    private let ip: String
+
+    /// - Parameter role: Part of its name, beside this process's ID.
+    init(_ role: String) throws {
+        ip = try program("ip", package: "iproute2")
+        let number = Network.number.add(1, ordering: .relaxed).newValue
+        name = "adit-\(getpid())-\(number)\(role)"
+        try execute(ip, "netns", "add", name)
+        try execute(ip, "-n", name, "link", "set", "lo", "up")
+    }
+
+    deinit {
+        // Its end of a cable goes with it. What cannot be deleted has been deleted by somebody else.
+        _ = try? Process.run(ip, ["netns", "delete", name])
+    }
+
+    /// Put before a command, runs it in this network; the process keeps its ID.
+    var launcher: [String] { [ip, "netns", "exec", name] }
+
+    /// Lays a cable from `other` to here: 10.0.0.1 is at this end, 10.0.0.2 at the other.
+    func connect(to other: Network) throws {
+        try execute(ip, "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other.name)
+        for (network, address) in [(self, "10.0.0.1/30"), (other, "10.0.0.2/30")] {
+            try execute(ip, "-n", network.name, "address", "add", address, "dev", "eth0")
+            try execute(ip, "-n", network.name, "link", "set", "eth0", "up")
+        }
+    }
+
+    /// Loses all packets that leave this network and match: without a word, as a firewall that forgot a connection.
+    /// `lift()` ends it.
+    func drop(_ match: String...) throws {
+        let nft = try program("nft", package: "nftables")
+        let rule = match.joined(separator: " ")
+        try execute(
+            launcher + [
+                nft, "add table inet lost; add chain inet lost out { type filter hook output priority 0; }; "
+                    + "add rule inet lost out \(rule) drop",
+            ])
+    }
+
+    /// Undoes `drop`.
+    func lift() throws {
+        try execute(launcher + [program("nft", package: "nftables"), "delete table inet lost"])
+    }
+
+    /// The local ports of TCP connections of this network to a remote port.
+    func localPorts(towards port: UInt16) throws -> [UInt16] {
+        let ss = try program("ss", package: "iproute2")
+        let lines = try execute(launcher + [ss, "-Htn", "state", "established", "dport", "=", ":\(port)"])
+        return lines.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count >= 4 else { return nil }
+            return fields[2].split(separator: ":").last.flatMap { UInt16($0) }
+        }
+    }
+
+    /// Makes a socket inside the network: what it belongs to is settled then.
+    func makeSocket(_ make: @escaping @Sendable () -> Int32) throws -> Int32 {
+        final class Answer: Sendable {
+            let value = Mutex<Result<Int32, ProcessError>?>(nil)
+        }
+        let answer = Answer()
+        let path = "/run/netns/\(name)"
+        // A thread of its own, because it stays there.
+        startThread {
+            let result = Result { () throws(ProcessError) in
+                try moveThread(intoNetworkAt: path)
+                return make()
+            }
+            answer.value.withLock { $0 = result }
+        }
+        try waitUntil("a thread in \(name)", within: .seconds(10)) { answer.value.withLock { $0 != nil } }
+        return try answer.value.withLock { $0 }?.get() ?? -1
+    }
+}
+
+@discardableResult
+private func execute(_ command: String...) throws -> String {
+    try execute(command)
+}
+
+@discardableResult
+private func execute(_ command: [String]) throws -> String {
+    let (end, output, errors) = try Process.run(command[0], Array(command.dropFirst()))
+    guard end == .exited(0) else { throw ProcessError("\(command.joined(separator: " ")): \(end), \(errors)") }
+    return output
+}
+
+/// setns(2), which Swift does not see: it is declared for `_GNU_SOURCE` alone.
+private func moveThread(intoNetworkAt path: String) throws(ProcessError) {
+    typealias SetNamespace = @convention(c) (_ descriptor: Int32, _ kind: Int32) -> Int32
+    guard let symbol = dlsym(nil, "setns") else { throw ProcessError("no setns on this system") }
+    let setNamespace = unsafeBitCast(symbol, to: SetNamespace.self)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    defer { close(descriptor) }
+    guard descriptor >= 0, setNamespace(descriptor, 0) == 0 else {
+        throw ProcessError("cannot enter \(path): \(String(cString: strerror(errno)))")
+    }
+}
