@@ -122,7 +122,7 @@ extension Session {
         case .syn:
             return .send(FrameHeader(.ping, flags: .ack, streamID: .session, length: header.length))
         case .ack:
-            return roundTrips.end(with: header.length) ? .none : .pong(header.length)
+            return roundTrips.end(with: header.length) ? .roundTripEnded : .pong(header.length)
         default:
             throw .malformedControlFrame(.ping)
         }
@@ -222,6 +222,16 @@ extension Session {
         }
         streams[id]?.receiveWindow = window
         return action
+    }
+
+    /// The stream carries a session of its own, whose round trips take longer than this one's: in one of them `count`
+    /// bytes of the stream were consumed. Doubles a window that this shows to hold the sender back; nil if it does not.
+    package mutating func widen(_ id: StreamID, consumedInRoundTrip count: Int) -> FrameHeader? {
+        guard var window = streams[id]?.receiveWindow, count * 2 >= window.size else { return nil }
+        grow(&window)
+        let credit = window.giveBack()
+        streams[id]?.receiveWindow = window
+        return credit > 0 ? FrameHeader(.windowUpdate, streamID: id, length: UInt32(credit)) : nil
     }
 
     /// Passes on credit that comes from beyond, for a stream that is spliced. Nil when the stream is gone.

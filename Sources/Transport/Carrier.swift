@@ -9,6 +9,9 @@ package protocol Carrier: AnyObject {
     var isWritable: Bool { get }
     /// Takes ciphertext; it leaves no later than the end of the running read cycle.
     func write(_ ciphertext: ByteBuffer)
+    /// The mux measures a round trip from here to `roundTripEnded`: what the carrier's own windows must cover.
+    func roundTripBegan()
+    func roundTripEnded()
     /// Ends the carrier once what was written has left.
     func close()
 }

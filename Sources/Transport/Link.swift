@@ -115,6 +115,10 @@ extension Link: Carrier {
         context?.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
     }
 
+    /// The kernel sizes a TCP connection's windows.
+    package func roundTripBegan() {}
+    package func roundTripEnded() {}
+
     /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
     package func close() {
         guard let context else { return }

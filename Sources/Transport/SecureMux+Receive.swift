@@ -129,6 +129,8 @@ extension SecureMux {
             put(header)
         case .pong:
             break
+        case .roundTripEnded:
+            carrier?.roundTripEnded()
         case .goAway(let code):
             delegate?.muxGoingAway(code)
             if code != .normal { end(.lost(reason: "the peer ended the connection: \(code)")) }

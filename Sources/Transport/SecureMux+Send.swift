@@ -23,8 +23,15 @@ extension SecureMux: Flushable {
 
     func consumed(_ stream: MuxStream, count: Int) {
         let action = session.consumed(stream.id, count: count)
-        if let ping = action.ping { put(ping) }
+        if let ping = action.ping {
+            put(ping)
+            carrier?.roundTripBegan()
+        }
         if let update = action.update { put(update) }
+    }
+
+    func widen(_ stream: MuxStream, consumedInRoundTrip count: Int) {
+        if let update = session.widen(stream.id, consumedInRoundTrip: count) { put(update) }
     }
 
     func grant(_ stream: MuxStream, count: Int) {

@@ -34,6 +34,7 @@ package final class SocketPipe: ChannelInboundHandler {
     private var isReadingPaused = false
     private var streamHasFinished = false
     private var socketHasFinished = false
+    private var isOutputClosed = false
     /// Why the connection ended, for whoever logs it.
     package var onEnd: ((String?) -> Void)?
 
@@ -90,6 +91,11 @@ package final class SocketPipe: ChannelInboundHandler {
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
+        // With our half closed, NIO turns the socket's FIN into this; a reset or an error has come to `errorCaught` before.
+        if isOutputClosed, !socketHasFinished {
+            socketHasFinished = true
+            stream.finish()
+        }
         end(nil)
         loop.endCycle()
     }
@@ -179,7 +185,10 @@ extension SocketPipe: MuxStreamDelegate {
     /// A full close or a half-close would discard what NIO still holds: only once everything has left.
     private func finishSocketIfDrained() {
         guard streamHasFinished, unflushed == 0, blocked == 0, let context else { return }
-        if socketHasFinished { closeIfDone() } else { context.close(mode: .output, promise: nil) }
+        if socketHasFinished { return closeIfDone() }
+        guard !isOutputClosed else { return }
+        isOutputClosed = true
+        context.close(mode: .output, promise: nil)
     }
 }
 

@@ -185,7 +185,7 @@ final class HashicorpPeer {
 
     private func perform(_ action: ReceiveAction, payload: ArraySlice<UInt8>) throws {
         switch action {
-        case .none, .discard: break
+        case .none, .discard, .roundTripEnded: break
         case .send(let header): try send(header)
         case .pong(let value): pongs.append(value)
         case .goAway(let code): goAways.append(code)

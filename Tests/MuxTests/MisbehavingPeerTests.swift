@@ -139,7 +139,7 @@ extension ReceiveAction {
         switch self {
         case .stream(let event): event.payload
         case .discard(let payload), .reset(_, _, _, let payload): payload
-        case .none, .send, .pong, .goAway: 0
+        case .none, .send, .pong, .roundTripEnded, .goAway: 0
         }
     }
 }

@@ -103,6 +103,25 @@ struct WindowTests {
         #expect(after.ping != nil)
     }
 
+    @Test("a stream that carries a session widens by the session's round trips")
+    func widening() throws {
+        var session = Session(role: .acceptor)
+        let id = StreamID(1)
+        _ = try session.receive(FrameHeader(.windowUpdate, flags: .syn, streamID: id, length: 0))
+        #expect(session.widen(id, consumedInRoundTrip: 128 * kib - 1) == nil)
+        let update = try #require(session.widen(id, consumedInRoundTrip: 128 * kib))
+        #expect(update == FrameHeader(.windowUpdate, streamID: id, length: UInt32(256 * kib)))
+        #expect(session.grown == 256 * kib)
+        // What was widened may be sent: twice the initial window, and not a byte more.
+        let all = FrameHeader(.data, streamID: id, length: UInt32(512 * kib))
+        #expect(try session.receive(all) == .stream(StreamEvent(id: id, payload: 512 * kib)))
+        guard case .reset = try session.receive(FrameHeader(.data, streamID: id, length: 1)) else {
+            Issue.record("a byte beyond what was granted was taken")
+            return
+        }
+        #expect(session.widen(id, consumedInRoundTrip: 512 * kib) == nil)
+    }
+
     @Test("a byte less than half a window in a round trip, and it stays")
     func noGrowth() throws {
         var reader = try Reader()
@@ -257,7 +276,7 @@ private struct Reader {
     mutating func answer(_ ping: FrameHeader) throws {
         let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: ping.length)
         let action = try session.receive(pong)
-        #expect(action == .none)
+        #expect(action == .roundTripEnded)
     }
 
     /// Consumes a whole window in each of a number of round trips, and returns what it grew to.
