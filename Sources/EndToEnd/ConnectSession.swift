@@ -16,6 +16,7 @@ package final class ConnectSession {
     private let target: HostPort?
     private let trust: KeyTrust
     private let agent: String
+    private let ownKey: Fingerprint
     private let logger: Logger
     private let onReady: (ConnectSession, SessionWelcome, Fingerprint) -> Void
     private let onEnd: (LinkFailure) -> Void
@@ -41,6 +42,7 @@ package final class ConnectSession {
         mux = SecureMux(role: .dialer, tls: connection, limits: Limits(), eventLoop: carrier.eventLoop)
         self.trust = trust
         self.agent = "agent \(agent)"
+        ownKey = tls.key
         self.target = target
         self.logger = logger
         self.onReady = onReady
@@ -116,7 +118,9 @@ extension ConnectSession: SecureMuxDelegate {
 
     package func muxEnded(_ failure: LinkFailure) {
         timeout?.cancel()
-        onEnd(refusal.map { .refused($0) } ?? failure)
+        if let refusal { return onEnd(.refused(refusal)) }
+        guard case .keyRefused = failure else { return onEnd(failure) }
+        onEnd(.keyRefused(reason: "\(agent) does not accept this machine's key \(ownKey): it is not authorized there"))
     }
 }
 

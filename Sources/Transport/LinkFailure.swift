@@ -6,6 +6,8 @@ package enum LinkFailure: Error, Sendable {
     case unreachable(address: HostPort, reason: String)
     /// Our own check refused the peer's key or certificate.
     case untrusted(reason: String, peerKey: Fingerprint?)
+    /// The peer refused our key.
+    case keyRefused(reason: String)
     /// TLS failed for another reason.
     case handshake(reason: String)
     /// The peer said no.
@@ -20,7 +22,7 @@ extension LinkFailure: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unreachable(let address, let reason): "\(address): \(reason)"
-        case .untrusted(let reason, _): reason
+        case .untrusted(let reason, _), .keyRefused(let reason): reason
         case .handshake(let reason): "TLS handshake failed: \(reason)"
         case .refused(let refusal): refusal.description
         case .lost(let reason): reason

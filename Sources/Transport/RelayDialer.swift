@@ -56,7 +56,7 @@ extension LinkFailure {
     /// Whether the same attempt must fail again until somebody changes a key, a token or an option.
     package var isFinal: Bool {
         switch self {
-        case .untrusted: true
+        case .untrusted, .keyRefused: true
         case .refused(let refusal): !refusal.code.isTransient
         case .unreachable, .handshake, .lost, .misbehaved: false
         }

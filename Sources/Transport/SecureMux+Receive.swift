@@ -244,6 +244,8 @@ extension SecureMux {
     private func failure(of error: TLSError) -> LinkFailure {
         switch error {
         case .peerRejected(let reason): .untrusted(reason: reason, peerKey: tls.peer?.fingerprint)
+        // In TLS 1.3 a client hears of this only after its own handshake is done.
+        case .alert("bad certificate"): .keyRefused(reason: "the peer does not accept this machine's key")
         case .alert(let alert) where phase == .running: .lost(reason: "the peer broke off: \(alert)")
         case .alert(let alert): .handshake(reason: "the peer broke off: \(alert)")
         case .handshakeFailed(let reason): .handshake(reason: reason)

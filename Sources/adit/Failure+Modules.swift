@@ -26,6 +26,8 @@ extension Failure {
         switch failure {
         case .unreachable, .handshake, .lost, .misbehaved: self.init(.unavailable, failure.summary)
         case .untrusted: self.init(.refused, failure.summary)
+        case .keyRefused:
+            self.init(.refused, failure.summary, hint: "add the key to the agent's --authorized-clients file")
         case .refused(let refusal) where refusal.code.isAboutTheToken:
             self.init(
                 .refused, failure.summary,
@@ -54,7 +56,7 @@ extension LinkFailure {
     var summary: String {
         switch self {
         case .unreachable(let address, let reason): "cannot reach \(address): \(reason)"
-        case .untrusted(let reason, _): reason
+        case .untrusted(let reason, _), .keyRefused(let reason): reason
         case .handshake(let reason): "TLS handshake failed: \(reason)"
         case .refused(let refusal) where refusal.code.isAboutTheToken: "authentication failed: \(refusal)"
         case .refused(let refusal): refusal.description
