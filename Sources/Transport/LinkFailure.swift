@@ -18,15 +18,16 @@ package enum LinkFailure: Error, Sendable {
     case misbehaved(reason: String)
 }
 
+/// One line for people, the same in an error and in the log.
 extension LinkFailure: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .unreachable(let address, let reason): "\(address): \(reason)"
+        case .unreachable(let address, let reason): "cannot reach \(address): \(reason)"
         case .untrusted(let reason, _), .keyRefused(let reason): reason
         case .handshake(let reason): "TLS handshake failed: \(reason)"
         case .refused(let refusal): refusal.description
-        case .lost(let reason): reason
-        case .misbehaved(let reason): "protocol violation: \(reason)"
+        case .lost(let reason): "connection lost: \(reason)"
+        case .misbehaved(let reason): "the peer broke the protocol: \(reason)"
         }
     }
 }

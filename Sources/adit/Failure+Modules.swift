@@ -23,16 +23,16 @@ extension Failure {
     }
 
     private init(_ failure: LinkFailure) {
+        let reason = failure.description
         switch failure {
-        case .unreachable, .handshake, .lost, .misbehaved: self.init(.unavailable, failure.summary)
-        case .untrusted: self.init(.refused, failure.summary)
-        case .keyRefused:
-            self.init(.refused, failure.summary, hint: "add the key to the agent's --authorized-clients file")
+        case .unreachable, .handshake, .lost, .misbehaved: self.init(.unavailable, reason)
+        case .untrusted: self.init(.refused, reason)
+        case .keyRefused: self.init(.refused, reason, hint: "add the key to the agent's --authorized-clients file")
         case .refused(let refusal) where refusal.code.isAboutTheToken:
             self.init(
-                .refused, failure.summary,
+                .refused, "authentication failed: \(reason)",
                 hint: "'adit generate-token', with the relay's secret, makes a token that fits")
-        case .refused(let refusal): self.init(refusal.code.isTransient ? .unavailable : .refused, failure.summary)
+        case .refused(let refusal): self.init(refusal.code.isTransient ? .unavailable : .refused, reason)
         }
     }
 
@@ -47,21 +47,6 @@ extension Failure {
         case .peerRejected(let reason): self.init(.refused, reason)
         case .alert(let reason), .handshakeFailed(let reason), .recordFailed(let reason):
             self.init(.unavailable, "TLS: \(reason)")
-        }
-    }
-}
-
-extension LinkFailure {
-    /// One line for people, the same in an error and in the log.
-    var summary: String {
-        switch self {
-        case .unreachable(let address, let reason): "cannot reach \(address): \(reason)"
-        case .untrusted(let reason, _), .keyRefused(let reason): reason
-        case .handshake(let reason): "TLS handshake failed: \(reason)"
-        case .refused(let refusal) where refusal.code.isAboutTheToken: "authentication failed: \(refusal)"
-        case .refused(let refusal): refusal.description
-        case .lost(let reason): "connection lost: \(reason)"
-        case .misbehaved(let reason): "the peer broke the protocol: \(reason)"
         }
     }
 }

@@ -4,7 +4,7 @@ import Transport
 extension Logger {
     /// The one line that says why there is no link and when the next attempt is made.
     func logDisconnected(_ failure: LinkFailure, retryAfterMilliseconds delay: Int64) {
-        warning("Disconnected: \(failure.summary); trying again in \(secondsText(delay)) s")
+        warning("Disconnected: \(failure); trying again in \(secondsText(delay)) s")
     }
 }
 

@@ -21,13 +21,13 @@ enum BadToken: CaseIterable, Sendable {
         var token = ForgedToken(subject: "db", role: role)
         switch self {
         case .wrongSecret:
-            return try token.signed(with: site.secret + "x", in: site)
+            return try token.signed(with: site.secret() + "x", in: site)
         case .expired:
             token = ForgedToken(subject: "db", role: role, issuedAt: -7200, expiresAt: -3600)
         case .notYetValid:
             token = ForgedToken(subject: "db", role: role, notBefore: 1800)
         case .tampered:
-            let signature = try token.signed(with: site.secret, in: site).split(separator: ".")[2]
+            let signature = try token.signed(with: site.secret(), in: site).split(separator: ".")[2]
             token.claims = ForgedToken(subject: "db", role: role, expiresAt: 360_000).claims
             return "\(token.unsigned).\(signature)"
         case .withoutAlgorithm:
@@ -40,7 +40,7 @@ enum BadToken: CaseIterable, Sendable {
         case .otherAgent:
             token = ForgedToken(subject: "web", role: role)
         }
-        return try token.signed(with: site.secret, in: site)
+        return try token.signed(with: site.secret(), in: site)
     }
 }
 
@@ -50,7 +50,7 @@ struct AuthenticationTests {
     private static let atOnce = Duration.seconds(2)
 
     private let site: Site
-    private let relay: Site.Relay
+    private let relay: Relay
 
     init() throws {
         site = try Site()
@@ -93,7 +93,7 @@ struct AuthenticationTests {
     @Test("a token that openssl signed with the right secret is as good as adit's")
     func control() throws {
         let token = try site.file(
-            holding: ForgedToken(subject: "db", role: "agent").signed(with: site.secret, in: site))
+            holding: ForgedToken(subject: "db", role: "agent").signed(with: site.secret(), in: site))
         let agent = try site.agent(at: relay.address, target: "127.0.0.1:1", token: token)
         try agent.output.waitForLine(containing: "Waiting for client connections")
         try relay.process.errors.waitForLine(containing: "Agent connected: agent-id=db, ip=127.0.0.1")

@@ -47,3 +47,8 @@ enum Program {
         throw ProcessError("five random ports in a row are taken")
     }
 }
+
+/// A command as root runs it: by sudo where the tests are not root's.
+func asRoot(_ command: [String]) throws -> [String] {
+    geteuid() == 0 ? command : [try Program.path("sudo", package: "sudo"), "--non-interactive"] + command
+}

@@ -21,7 +21,7 @@ final class Network: Sendable {
 
     /// - Parameter role: Part of its name, beside this process's ID.
     init(_ role: String) throws {
-        ip = try program("ip", package: "iproute2")
+        ip = try Program.path("ip", package: "iproute2")
         let number = Network.number.add(1, ordering: .relaxed).newValue
         name = "adit-\(getpid())-\(number)\(role)"
         try execute(ip, "netns", "add", name)
@@ -48,7 +48,7 @@ final class Network: Sendable {
     /// Loses all packets that leave this network and match: without a word, as a firewall that forgot a connection.
     /// `lift()` ends it.
     func drop(_ match: String...) throws {
-        let nft = try program("nft", package: "nftables")
+        let nft = try Program.path("nft", package: "nftables")
         let rule = match.joined(separator: " ")
         try execute(
             launcher + [
@@ -59,12 +59,12 @@ final class Network: Sendable {
 
     /// Undoes `drop`.
     func lift() throws {
-        try execute(launcher + [program("nft", package: "nftables"), "delete table inet lost"])
+        try execute(launcher + [Program.path("nft", package: "nftables"), "delete table inet lost"])
     }
 
     /// The local ports of TCP connections of this network to a remote port.
     func localPorts(towards port: UInt16) throws -> [UInt16] {
-        let ss = try program("ss", package: "iproute2")
+        let ss = try Program.path("ss", package: "iproute2")
         let lines = try execute(launcher + [ss, "-Htn", "state", "established", "dport", "=", ":\(port)"])
         return lines.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
@@ -73,23 +73,14 @@ final class Network: Sendable {
         }
     }
 
-    /// Makes a socket inside the network: what it belongs to is settled then.
-    func makeSocket(_ make: @escaping @Sendable () -> Int32) throws -> Int32 {
-        final class Answer: Sendable {
-            let value = Mutex<Result<Int32, ProcessError>?>(nil)
-        }
-        let answer = Answer()
+    /// Runs `body` inside the network. Sockets belong to the network that they were made in, for good.
+    func inside<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
         let path = "/run/netns/\(name)"
         // A thread of its own, because it stays there.
-        startThread {
-            let result = Result { () throws(ProcessError) in
-                try moveThread(intoNetworkAt: path)
-                return make()
-            }
-            answer.value.withLock { $0 = result }
-        }
-        try waitUntil("a thread in \(name)", within: .seconds(10)) { answer.value.withLock { $0 != nil } }
-        return try answer.value.withLock { $0 }?.get() ?? -1
+        return try Background {
+            try moveThread(intoNetworkAt: path)
+            return try body()
+        }.value()
     }
 }
 

@@ -12,18 +12,18 @@ import Darwin
 /// A tunnel of somebody who does nothing wrong, with one connection through it that is open all the time and in use:
 /// whatever a stranger does to the relay must not show here.
 final class HonestTunnel: Sendable {
-    let echo: EchoService
+    let echo: CountedEcho
     let agent: Process
     let connect: Process
     let port: UInt16
     private let pulse: Pulse
 
-    init(in site: Site, at relay: Site.Relay, id: String = "honest") throws {
-        echo = try EchoService()
+    init(in site: Site, at relay: Relay, id: String = "honest") throws {
+        echo = try CountedEcho()
         agent = try site.registeredAgent(id, at: relay.address, target: echo.address, state: "honest-agent")
         connect = try site.connect(to: id, at: relay.address, state: "honest-connect")
-        port = try connect.tunnelPort()
-        pulse = Pulse(try LoopbackSocket(to: port))
+        port = try connect.waitForTunnel()
+        pulse = Pulse(try Connection(to: port))
     }
 
     deinit { pulse.stop() }
@@ -33,7 +33,7 @@ final class HonestTunnel: Sendable {
     /// - Throws: `ProcessError` when any echo so far has failed or taken longer than 5 s.
     func check() throws {
         try pulse.awaitEcho()
-        guard try LoopbackSocket(to: port).echoes("a new connection", within: .seconds(5)) else {
+        guard try Connection(to: port).echoes("a new connection") else {
             throw ProcessError("the echo of a new connection is wrong")
         }
     }
@@ -54,15 +54,16 @@ private final class Pulse: Sendable {
         let value = Mutex(State())
     }
 
-    init(_ socket: LoopbackSocket) {
+    init(_ connection: Connection) {
         let state = Shared()
         self.state = state
         startThread {
             do {
                 while !state.value.withLock({ $0.isStopped }) {
-                    guard try socket.echoes("still here", within: .seconds(5)) else {
-                        throw ProcessError("the echo is wrong")
+                    let time = try elapsed {
+                        guard try connection.echoes("still here") else { throw ProcessError("the echo is wrong") }
                     }
+                    guard time < .seconds(5) else { throw ProcessError("an echo took \(time)") }
                     state.value.withLock { $0.count += 1 }
                     poll(nil, 0, 5)
                 }
@@ -78,7 +79,7 @@ private final class Pulse: Sendable {
 
     func awaitEcho() throws {
         let before = state.value.withLock { $0.count }
-        try waitUntil("an echo on the honest tunnel", within: .seconds(10)) {
+        let hasEchoed = try eventually(within: .seconds(10)) {
             try state.value.withLock { state in
                 if let failure = state.failure {
                     throw ProcessError("the honest tunnel failed after \(state.count) echoes: \(failure)")
@@ -86,5 +87,11 @@ private final class Pulse: Sendable {
                 return state.count > before
             }
         }
+        guard hasEchoed else { throw ProcessError("no echo on the honest tunnel for 10 s") }
     }
+}
+
+/// How long something took.
+func elapsed(_ body: () throws -> Void) rethrows -> Duration {
+    try ContinuousClock().measure(body)
 }

@@ -60,9 +60,9 @@ final class HostileClient: Sendable {
     /// A client with a certificate, which is not asked what it wants to say.
     ///
     /// - Parameter options: For `openssl s_client`, in place of the right certificate and ALPN.
-    init(to relay: Site.Relay, in site: Site, options: [String]? = nil) throws {
+    init(to relay: Relay, in site: Site, options: [String]? = nil) throws {
         process = try Process(
-            program("openssl", package: "openssl"),
+            Program.path("openssl", package: "openssl"),
             ["s_client", "-quiet", "-nocommands", "-connect", relay.address]
                 + (options ?? ["-alpn", "adit/1"] + Self.certificate(in: site)),
             input: .pipe)
@@ -86,10 +86,11 @@ final class HostileClient: Sendable {
 
     /// Waits for a frame.
     func awaitFrame(_ what: String, _ condition: (Frame) -> Bool) throws {
-        try waitUntil(what, within: .seconds(10)) {
+        let hasCome = try eventually(within: .seconds(10)) {
             if received.contains(where: condition) { return true }
             guard process.end == nil else { throw ProcessError("ended without \(what): \(process.transcript)") }
             return false
         }
+        guard hasCome else { throw ProcessError("no frame like \(what): \(process.transcript)") }
     }
 }
