@@ -20,12 +20,21 @@ struct Forwards: Sendable {
             return stream.refuse(
                 Refusal(.targetForbidden, "this agent forwards to \(target), not to \(request.target)"))
         }
-        let pipe = SocketPipe(stream: stream)
+        let pipe = SocketPipe(eventLoop: eventLoop)
+        pipe.join(stream)
         LoopbackDial(target, on: eventLoop).connect { result in
             switch result {
             case .success(let channel):
+                // The client may have given up meanwhile.
+                guard !stream.isGone else { return channel.close(promise: nil) }
                 stream.answer(Answer<Accepted>.accepted(Accepted()))
-                pipe.attach(to: channel)
+                do {
+                    try pipe.attach(to: channel)
+                    pipe.startReading()
+                } catch {
+                    stream.reset()
+                    channel.close(promise: nil)
+                }
             case .failure(let refusal):
                 logger.warning("Forward failed: client-id=\(client), target=\(target), reason=\(refusal)")
                 stream.refuse(refusal)

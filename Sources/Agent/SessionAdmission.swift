@@ -30,9 +30,10 @@ struct SessionAdmission: Sendable {
 
     private func begin(_ offer: TunnelOffer, on stream: MuxStream) throws {
         let client = Printable(offer.clientID)
-        stream.answer(Answer<Accepted>.accepted(Accepted()))
         // The relay's word for who the client is counts for nothing here: only its key does.
-        _ = try AgentSession(carrier: stream, tls: tls, clients: clients, target: forwards.target) { event in
+        _ = try AgentSession(
+            carrier: stream, tls: tls, offer: offer, clients: clients, target: forwards.target
+        ) { event in
             switch event {
             case .ready(let key):
                 self.logger.info(
@@ -43,5 +44,6 @@ struct SessionAdmission: Sendable {
                 self.logger.info("Session ended: client-id=\(client), reason=\(failure)")
             }
         }
+        stream.answer(Answer<Accepted>.accepted(Accepted()))
     }
 }

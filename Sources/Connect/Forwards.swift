@@ -15,7 +15,7 @@ final class Forwards: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let logger: Logger
     private var session: (ConnectSession, target: HostPort)?
-    private var waiting: [ObjectIdentifier: any Channel] = [:]
+    private var waiting: [ObjectIdentifier: SocketPipe] = [:]
 
     init(eventLoop: any EventLoop, logger: Logger) {
         self.eventLoop = eventLoop
@@ -26,9 +26,9 @@ final class Forwards: @unchecked Sendable {
     func use(_ session: ConnectSession, target: HostPort) {
         eventLoop.assertInEventLoop()
         self.session = (session, target)
-        let channels = waiting.values
+        let pipes = waiting.values
         waiting = [:]
-        for channel in channels { forward(channel) }
+        for pipe in pipes { forward(pipe) }
     }
 
     /// The session is over; its forwards have been reset.
@@ -38,27 +38,28 @@ final class Forwards: @unchecked Sendable {
     }
 
     /// A local connection, which does not read yet.
-    func accept(_ channel: any Channel) {
+    func accept(_ channel: any Channel) throws {
         eventLoop.assertInEventLoop()
-        if session != nil { return forward(channel) }
-        guard waiting.count < Forwards.mostWaiting else { return turnAway(channel) }
         let id = ObjectIdentifier(channel)
-        waiting[id] = channel
+        let pipe = SocketPipe(eventLoop: eventLoop) { self.waiting[id] = nil }
+        try pipe.attach(to: channel)
+        if session != nil { return forward(pipe) }
+        guard waiting.count < Forwards.mostWaiting else { return turnAway(pipe) }
+        waiting[id] = pipe
         eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) {
-            if let channel = self.waiting.removeValue(forKey: id) { self.turnAway(channel) }
+            if let pipe = self.waiting.removeValue(forKey: id) { self.turnAway(pipe) }
         }
     }
 
-    private func turnAway(_ channel: any Channel) {
+    private func turnAway(_ pipe: SocketPipe) {
         logger.warning("Connection refused: reason=no session with the agent")
-        channel.close(promise: nil)
+        pipe.abort()
     }
 
-    private func forward(_ channel: any Channel) {
-        guard let (session, target) = session else { return turnAway(channel) }
+    private func forward(_ pipe: SocketPipe) {
+        guard let (session, target) = session else { return turnAway(pipe) }
         do {
             let stream = try session.openForward(to: target)
-            let pipe = SocketPipe(stream: stream)
             stream.delegate = HeaderReader(
                 stream,
                 onMessage: { json, count in
@@ -69,10 +70,11 @@ final class Forwards: @unchecked Sendable {
                     self.logger.debug("Forward ended: target=\(target), reason=\(reason)")
                     pipe.abort()
                 })
-            pipe.attach(to: channel)
+            pipe.send(to: stream)
+            pipe.startReading()
         } catch {
             logger.warning("Forward failed: target=\(target), reason=\(error)")
-            channel.close(promise: nil)
+            pipe.abort()
         }
     }
 
@@ -81,15 +83,16 @@ final class Forwards: @unchecked Sendable {
             switch try Message.decode(Answer<Accepted>.self, from: json) {
             case .accepted:
                 stream.delegate = pipe
+                // Room may have come while the answer was awaited.
+                pipe.streamWritable()
+                return
             case .refused(let refusal):
                 logger.warning("Forward refused by the agent: reason=\(refusal)")
-                stream.reset()
-                pipe.abort()
             }
         } catch {
             logger.warning("Forward failed: reason=\(error)")
-            stream.reset()
-            pipe.abort()
         }
+        stream.reset()
+        pipe.abort()
     }
 }

@@ -21,7 +21,7 @@ struct LocalListener {
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try Socket.configure(channel)
-                        forwards.accept(channel)
+                        try forwards.accept(channel)
                     }
                 }
                 .bind(host: address.host, port: Int(address.port)).get()

@@ -6,6 +6,9 @@ import Wire
 
 /// Keeps a session with the agent over a link: opens a tunnel, runs the session, and opens the next when it ends.
 struct Sessions: Sendable {
+    /// For the agent's answer to a tunnel request.
+    private static let answerTimeout = TimeAmount.seconds(10)
+
     let configuration: ConnectConfiguration
     let tls: SessionTLS
     let forwards: Forwards
@@ -68,13 +71,21 @@ struct Sessions: Sendable {
     private func begin(over link: RelayLink, end: EventLoopPromise<LinkFailure>) {
         do {
             let stream = try link.open()
+            let deadline = link.eventLoop.assumeIsolated().scheduleTask(in: Sessions.answerTimeout) {
+                stream.reset()
+                end.succeed(.lost(reason: "the agent did not answer within 10 s"))
+            }
             stream.delegate = HeaderReader(
                 stream,
                 onMessage: { json, count in
+                    deadline.cancel()
                     stream.consumed(count)
                     self.receivedAnswer(json, on: stream, end: end)
                 },
-                onFailure: { end.succeed(.lost(reason: "tunnel: \($0)")) })
+                onFailure: {
+                    deadline.cancel()
+                    end.succeed(.lost(reason: "tunnel: \($0)"))
+                })
             stream.write(ByteBuffer(bytes: try Message.encode(TunnelRequest(agentID: configuration.agentID))))
         } catch {
             end.succeed(.lost(reason: "no tunnel can be opened: \(error)"))

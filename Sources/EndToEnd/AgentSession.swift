@@ -19,6 +19,7 @@ package final class AgentSession {
     }
 
     private let mux: SecureMux
+    private let offer: TunnelOffer
     private let target: HostPort
     private let onEvent: (Event) -> Void
     private var hasControl = false
@@ -30,11 +31,12 @@ package final class AgentSession {
     /// Waits for the handshake of the client at the far end of `carrier`, and for its hello.
     ///
     /// - Parameters:
+    ///   - offer: what the relay vouches for; it can only narrow what the client may reach.
     ///   - clients: whose keys are let in; nil for everybody whom the relay lets through.
     ///
     /// Throws `TLSError` when no TLS connection can be made.
     package init(
-        carrier: MuxStream, tls: SessionTLS, clients: AuthorizedClients?, target: HostPort,
+        carrier: MuxStream, tls: SessionTLS, offer: TunnelOffer, clients: AuthorizedClients?, target: HostPort,
         onEvent: @escaping (Event) -> Void
     ) throws {
         let connection = try tls.connection { peer in
@@ -42,6 +44,7 @@ package final class AgentSession {
             return .reject(reason: "the key \(peer.fingerprint) is not in the file of authorized clients")
         }
         mux = SecureMux(role: .acceptor, tls: connection, limits: Limits(), eventLoop: carrier.eventLoop)
+        self.offer = offer
         self.target = target
         self.onEvent = onEvent
         mux.delegate = self
@@ -101,6 +104,9 @@ extension AgentSession: SecureMuxDelegate {
         }
         if let wanted = hello.target, wanted != target {
             return stream.refuse(Refusal(.targetForbidden, "this agent forwards to \(target), not to \(wanted)"))
+        }
+        if let allowed = offer.allowedAddresses, !allowed.contains(target.description) {
+            return stream.refuse(Refusal(.targetForbidden, "the token does not allow the address \(target)"))
         }
         guard let peer = mux.peer else { return stream.reset() }
         timeout?.cancel()

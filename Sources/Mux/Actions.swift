@@ -14,7 +14,7 @@ package enum ReceiveAction: Equatable, Sendable {
     case send(FrameHeader)
     /// Our ping of this value came back.
     case pong(UInt32)
-    /// The round trip that a `CreditAction.ping` began is over.
+    /// The round trip that a `CreditAction.ping` or `beginRoundTrip` began is over: say how long it took.
     case roundTripEnded
     /// The peer takes no new streams; beyond `.normal`, it is about to end the session.
     case goAway(GoAwayCode)

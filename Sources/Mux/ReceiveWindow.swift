@@ -2,9 +2,10 @@ import Wire
 
 /// What the peer may send on one stream, and what of it we owe back. Counted in payload bytes of data frames.
 ///
-/// Growth needs no clock: between a ping and its answer (one round trip) the bytes that were *consumed* are counted. A
-/// stream that consumed half its window or more in one round trip may be held back by it, so the window doubles. A slow
-/// reader never gets there, however much is sent to it.
+/// Between a ping and its answer (one round trip) the bytes that were *consumed* are counted. A stream that consumed half
+/// its window or more in one round trip may be held back by it, so the window doubles. A slow reader never gets there,
+/// however much is sent to it; and a slow link does not either, because the round trips that its queue stretches do not
+/// count (`RoundTrips`).
 struct ReceiveWindow {
     /// What the peer may have in flight at most.
     private(set) var size = Protocol.initialWindow

@@ -169,6 +169,11 @@ extension Session {
         return stream.sendCredit
     }
 
+    /// Bytes that the peer may still send on the stream; 0 when it is gone.
+    package func receiveCredit(_ id: StreamID) -> Int {
+        streams[id]?.receiveWindow.remaining ?? 0
+    }
+
     /// Debits `count` bytes and returns the header to put before them. Nil, and nothing debited, beyond the credit.
     package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
         guard let length = UInt32(exactly: count), streams[id]?.take(count) == true else { return nil }
@@ -217,11 +222,23 @@ extension Session {
         if window.isDue {
             action.update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(window.giveBack()))
             if window.size < limits.largestWindow, grown < limits.growthBudget {
-                action.ping = roundTrips.begin().map { FrameHeader(.ping, flags: .syn, streamID: .session, length: $0) }
+                action.ping = beginRoundTrip()
             }
         }
         streams[id]?.receiveWindow = window
         return action
+    }
+
+    /// A ping that begins a round trip; nil while one is under way. Sent first on an idle session, it tells how long a round
+    /// trip takes when nothing is queued.
+    package mutating func beginRoundTrip() -> FrameHeader? {
+        roundTrips.begin().map { FrameHeader(.ping, flags: .syn, streamID: .session, length: $0) }
+    }
+
+    /// Must follow `.roundTripEnded`: how long it took. False when the round trip was stretched by queues on the way, in
+    /// which case windows do not grow by it.
+    package mutating func roundTripTook(nanoseconds: Int64) -> Bool {
+        roundTrips.took(nanoseconds: nanoseconds)
     }
 
     /// The stream carries a session of its own, whose round trips take longer than this one's: in one of them `count`

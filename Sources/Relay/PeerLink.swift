@@ -21,6 +21,8 @@ final class PeerLink: @unchecked Sendable {
 
     /// For the hello, from the end of the TLS handshake.
     private static let helloTimeout = TimeAmount.seconds(9)
+    /// Of one client's link. A connect needs one.
+    private static let mostTunnels = 256
 
     let mux: SecureMux
     private let ip: String
@@ -39,6 +41,10 @@ final class PeerLink: @unchecked Sendable {
     /// Tells the peer why and ends the link. Call it on the link's event loop.
     func end(_ refusal: Refusal) {
         mux.eventLoop.assertInEventLoop()
+        switch state {
+        case .connected, .awaitingHello: return refuse(refusal)
+        case .agent, .client, .ended: break
+        }
         if let control, let notice = try? Message.encode(Notice(ending: refusal)) {
             control.write(ByteBuffer(bytes: notice))
             mux.flush()
@@ -71,6 +77,11 @@ extension PeerLink: SecureMuxDelegate {
                 },
                 onFailure: { self.refuse(Refusal(.malformedMessage, $0)) })
         case .client(let claims):
+            // The control stream is one of them.
+            guard mux.streamCount <= PeerLink.mostTunnels + 1 else {
+                stream.accept()
+                return stream.refuse(Refusal(.limitExceeded, "a client may have \(PeerLink.mostTunnels) tunnels"))
+            }
             Tunnel.begin(on: stream, claims: claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:
             stream.reset()
@@ -144,8 +155,7 @@ extension PeerLink: SecureMuxDelegate {
 
     /// Before the welcome: the answer to the hello, if there is a stream for it, and the end.
     private func refuse(_ refusal: Refusal) {
-        guard mux.isRunning else { return }
-        if let control, !control.isGone {
+        if mux.isRunning, let control, !control.isGone {
             control.answer(Answer<Welcome>.refused(refusal))
             mux.flush()
         }

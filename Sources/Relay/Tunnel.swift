@@ -43,16 +43,18 @@ enum Tunnel {
         }
         let ends = TunnelEnds(parties, hall.logger)
         client.delegate = TunnelHalf(client, ends)
-        let offer = TunnelOffer(clientID: claims.subject, clientAddress: ip)
+        let offer = TunnelOffer(
+            clientID: claims.subject, clientAddress: ip, allowedAddresses: claims.allowedAddresses)
         let join: @Sendable () -> Void = {
             do {
                 let bytes = try Message.encode(offer)
                 let stream = try agent.mux.open()
                 stream.delegate = TunnelHalf(stream, ends)
-                stream.write(ByteBuffer(bytes: bytes))
-                stream.splice(to: client, sent: bytes.count, settlement: requestBytes)
-                client.hop { $0.splice(to: stream, sent: 0, settlement: 0) }
+                // On its way before anything can be spliced: a client must not be able to speak in the relay's place.
+                guard stream.writeNow(ByteBuffer(bytes: bytes)) else { return stream.reset() }
                 hall.logger.info("Tunnel opened: \(parties)")
+                stream.splice(to: client, sent: bytes.count, settlement: requestBytes, turn: .answers)
+                client.hop { $0.splice(to: stream, turn: .awaitsAnswer) }
             } catch {
                 client.hop { $0.refuse(Refusal(.agentNotFound, "the agent \(agentID) takes no tunnels now: \(error)")) }
             }

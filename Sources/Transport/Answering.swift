@@ -14,6 +14,7 @@ extension MuxStream {
     /// Refuses what the peer asked for: the reason, then the end of our half. What the peer still sends is dropped; it
     /// resets the stream when it has read the refusal.
     package func refuse(_ refusal: Refusal) {
+        guard !isGone else { return }
         delegate = Refused(stream: self)
         answer(Answer<Accepted>.refused(refusal))
         finish()

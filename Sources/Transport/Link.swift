@@ -16,6 +16,8 @@ package final class Link: ChannelInboundHandler {
     /// A ping goes out this often; a link that is silent for two of these intervals is dead.
     static let keepaliveInterval = TimeAmount.seconds(10)
     static let silentIntervals = 2
+    /// Bytes that may wait for a peer to read them: those in flight on all its tunnels when it stops.
+    static let largestBacklog = 64 * 1024 * 1024
 
     package let mux: SecureMux
     private var context: ChannelHandlerContext?
@@ -94,6 +96,7 @@ package final class Link: ChannelInboundHandler {
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
+        mux.carrierEnded(failure)
         timer?.cancel()
         deadline?.cancel()
         timer = nil
@@ -112,7 +115,14 @@ extension Link: Carrier {
     package var isWritable: Bool { context?.channel.isWritable ?? false }
 
     package func write(_ ciphertext: ByteBuffer) {
-        context?.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
+        guard let context else { return }
+        context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
+        guard !context.channel.isWritable,
+            let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes),
+            buffered > Link.largestBacklog
+        else { return }
+        failure = "it does not take what it let others send"
+        context.close(promise: nil)
     }
 
     /// The kernel sizes a TCP connection's windows.

@@ -28,6 +28,8 @@ package final class MuxStream: @unchecked Sendable {
 
     /// Bytes pending beyond which `isWritable` is false.
     static let highWater = 256 * 1024
+    /// How long a closed carrier's stream may linger half-open.
+    static let closeGrace = TimeAmount.seconds(5)
 
     package let id: StreamID
     package let eventLoop: any EventLoop
@@ -36,6 +38,10 @@ package final class MuxStream: @unchecked Sendable {
     /// Held until the stream is gone.
     package var delegate: (any MuxStreamDelegate)?
     var splice: Splice?
+    /// The peer's half has ended; for a splice that comes after it.
+    var peerHasFinished = false
+    /// Credit for the stream's sender that waits until less is outstanding.
+    var creditBacklog = 0
 
     var pending: Deque<ByteBuffer> = []
     private(set) var pendingBytes = 0
@@ -94,6 +100,11 @@ package final class MuxStream: @unchecked Sendable {
         mux?.consumed(self, count: count)
     }
 
+    /// Sends a few bytes at once, ahead of what is pending and of what will be spliced. False beyond the stream's credit.
+    package func writeNow(_ bytes: ByteBuffer) -> Bool {
+        mux?.sendNow(bytes, on: self) ?? false
+    }
+
     /// Returns the credit of `count` received bytes at once, in a frame of its own.
     package func returnCredit(_ count: Int) {
         mux?.grant(self, count: count)
@@ -138,7 +149,9 @@ extension MuxStream: Carrier {
         mux?.widen(self, consumedInRoundTrip: consumedInRoundTrip)
     }
 
+    /// A peer that does not end its half in turn is not waited for.
     package func close() {
         finish()
+        eventLoop.assumeIsolated().scheduleTask(in: MuxStream.closeGrace) { self.reset() }
     }
 }

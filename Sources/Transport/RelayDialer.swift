@@ -31,9 +31,9 @@ package struct RelayDialer: Sendable {
         var backoff = Backoff()
         while !Task.isCancelled {
             let failure: LinkFailure
-            let begun = NIODeadline.now()
             do {
                 let link = try await RelayLink.dial(dial, on: eventLoop, prepare: prepare)
+                let begun = NIODeadline.now()
                 failure = try await serve(link)
                 if NIODeadline.now() - begun > RelayDialer.steady { backoff.reset() }
             } catch let thrown as LinkFailure {

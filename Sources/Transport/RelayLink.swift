@@ -69,37 +69,47 @@ package final class RelayLink: @unchecked Sendable {
         _ dial: RelayDial, on eventLoop: any EventLoop, prepare: @escaping @Sendable (RelayLink) -> Void
     ) async throws -> RelayLink {
         let hello = try dial.hello()
-        let admitted = eventLoop.makePromise(of: RelayLink.self)
-        let result = admitted.futureResult.map { link in
-            prepare(link)
-            return link
-        }
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(Link.handshakeTimeout)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try Socket.configure(channel)
-                    let tls = try TLSConnection(context: dial.context, serverName: dial.relay.host, check: dial.check)
-                    let link = Link(role: .dialer, tls: tls, eventLoop: channel.eventLoop)
-                    let relayLink = RelayLink(
-                        mux: link.mux, hello: hello, trusted: dial.trusted, admitted: admitted)
-                    link.mux.delegate = relayLink
-                    try channel.pipeline.syncOperations.addHandler(link)
-                }
-            }
-        let channel: any Channel
-        do {
-            channel = try await bootstrap.connect(host: dial.relay.host, port: Int(dial.relay.port)).get()
-        } catch {
-            let failure = LinkFailure.unreachable(address: dial.relay, reason: reason(of: error))
-            admitted.fail(failure)
-            throw failure
-        }
+        let attempts = Attempts()
         return try await withTaskCancellationHandler {
-            try await result.get()
+            let channel: any Channel
+            do {
+                channel = try await ClientBootstrap(group: eventLoop)
+                    .connectTimeout(Link.handshakeTimeout)
+                    .channelOption(.autoRead, value: false)
+                    .channelInitializer { channel in
+                        attempts.add(channel)
+                        return channel.eventLoop.makeCompletedFuture { try Socket.configure(channel) }
+                    }
+                    .connect(host: dial.relay.host, port: Int(dial.relay.port)).get()
+            } catch {
+                throw LinkFailure.unreachable(address: dial.relay, reason: reason(of: error))
+            }
+            return try await eventLoop.flatSubmit {
+                RelayLink.begin(dial, hello: hello, on: channel).map { link in
+                    prepare(link)
+                    return link
+                }
+            }.get()
         } onCancel: {
-            channel.close(promise: nil)
+            attempts.closeAll()
         }
+    }
+
+    /// Begins the handshake on a connected channel, on its event loop; done when the relay has admitted us.
+    private static func begin(_ dial: RelayDial, hello: Hello, on channel: any Channel) -> EventLoopFuture<RelayLink> {
+        let admitted = channel.eventLoop.makePromise(of: RelayLink.self)
+        do {
+            let tls = try TLSConnection(context: dial.context, serverName: dial.relay.host, check: dial.check)
+            let link = Link(role: .dialer, tls: tls, eventLoop: channel.eventLoop)
+            link.mux.delegate = RelayLink(mux: link.mux, hello: hello, trusted: dial.trusted, admitted: admitted)
+            try channel.pipeline.syncOperations.addHandler(link)
+            try channel.syncOptions?.setOption(.autoRead, value: true)
+            if !channel.isActive { link.mux.carrierEnded("connection closed by the peer") }
+        } catch {
+            channel.close(promise: nil)
+            admitted.fail(LinkFailure.handshake(reason: "\(error)"))
+        }
+        return admitted.futureResult
     }
 
     private static func reason(of error: any Error) -> String {
@@ -219,4 +229,32 @@ extension RelayLink: MuxStreamDelegate {
     }
 
     package func streamWritable() {}
+}
+
+/// The connections of one dial, a name's addresses being tried beside each other, so that they can be given up.
+private final class Attempts: Sendable {
+    private enum State {
+        case open([any Channel])
+        case closed
+    }
+
+    private let state = Mutex(State.open([]))
+
+    func add(_ channel: any Channel) {
+        let isClosed = state.withLock { state in
+            guard case .open(let channels) = state else { return true }
+            state = .open(channels + [channel])
+            return false
+        }
+        if isClosed { channel.close(promise: nil) }
+    }
+
+    func closeAll() {
+        let channels: [any Channel] = state.withLock { state in
+            guard case .open(let channels) = state else { return [] }
+            state = .closed
+            return channels
+        }
+        for channel in channels { channel.close(promise: nil) }
+    }
 }

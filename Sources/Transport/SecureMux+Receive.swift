@@ -37,6 +37,7 @@ extension SecureMux {
     private func becameEstablished() {
         phase = .running
         guard let peer = tls.peer else { return end(.handshake(reason: "the peer presented no certificate")) }
+        if let ping = session.beginRoundTrip() { beginRoundTrip(ping) }
         delegate?.muxEstablished(peerKey: peer.fingerprint)
     }
 
@@ -130,7 +131,8 @@ extension SecureMux {
         case .pong:
             break
         case .roundTripEnded:
-            carrier?.roundTripEnded()
+            let time = NIODeadline.now() - roundTripBegun
+            if session.roundTripTook(nanoseconds: time.nanoseconds) { carrier?.roundTripEnded() }
         case .goAway(let code):
             delegate?.muxGoingAway(code)
             if code != .normal { end(.lost(reason: "the peer ended the connection: \(code)")) }
@@ -165,7 +167,7 @@ extension SecureMux {
         guard let granted = stream.splice?.credit(count), granted > 0 else { return }
         // What the credit would let the far side send comes out at this link: no more of it while the link is full.
         if carrier?.isWritable == true {
-            stream.splice?.peer.hop { $0.returnCredit(granted) }
+            stream.splice?.peer.hop { $0.passOnCredit(granted) }
         } else {
             withheld[stream.id, default: 0] += granted
         }
@@ -173,6 +175,7 @@ extension SecureMux {
 
     private func finished(_ stream: MuxStream) {
         finishRun()
+        stream.peerHasFinished = true
         stream.splice?.peer.hop { $0.finish() }
         stream.delegate?.streamFinished()
         forgetIfClosed(stream)
@@ -181,15 +184,14 @@ extension SecureMux {
     /// The session has let go of the stream already.
     private func gone(_ id: StreamID, reason: String) {
         finishRun()
-        guard let stream = streams.removeValue(forKey: id) else { return }
-        withheld[id] = nil
+        guard let stream = streams[id] else { return }
+        forget(stream)
         abandon(stream, reason: reason)
     }
 
     func forgetIfClosed(_ stream: MuxStream) {
         guard !session.isOpen(stream.id) else { return }
-        streams[stream.id] = nil
-        withheld[stream.id] = nil
+        forget(stream)
         stream.detach()
     }
 
@@ -197,9 +199,17 @@ extension SecureMux {
 
     /// Sends `payload` on `peer`, from where it lies: the 12 bytes before it become its header there.
     private func forward(_ payload: UnsafeMutableRawBufferPointer, to peer: MuxStream, from stream: MuxStream) {
+        switch stream.splice?.turn {
+        case .awaitsAnswer: return breakOff(stream, reason: "data before the agent's answer")
+        case .answers:
+            stream.splice?.turn = .free
+            peer.hop { $0.splice?.turn = .free }
+        case .free, nil: break
+        }
+        grantBacklog(to: stream)
         guard peer.eventLoop === eventLoop else { return forwardAcross(payload, to: peer) }
         guard let target = peer.mux, let header = target.session.send(peer.id, count: payload.count) else {
-            return stream.reset()
+            return breakOff(stream, reason: "data beyond the receiver's credit")
         }
         guard let base = payload.baseAddress else { return }
         let start = base - FrameHeader.size
@@ -218,8 +228,9 @@ extension SecureMux {
         let copy = ByteBuffer(bytes: payload)
         peer.hop { peer in
             guard let target = peer.mux else { return }
-            guard let header = target.session.send(peer.id, count: copy.readableBytes) else { return peer.reset() }
-            target.put(header, payload: copy)
+            guard target.sendNow(copy, on: peer) else {
+                return target.breakOff(peer, reason: "data beyond the receiver's credit")
+            }
         }
     }
 
@@ -235,7 +246,7 @@ extension SecureMux {
         eventLoop.assertInEventLoop()
         guard phase == .running else { return }
         if !withheld.isEmpty {
-            for (id, count) in withheld { streams[id]?.splice?.peer.hop { $0.returnCredit(count) } }
+            for (id, count) in withheld { streams[id]?.splice?.peer.hop { $0.passOnCredit(count) } }
             withheld = [:]
         }
         if !ready.isEmpty { becameDirty() }

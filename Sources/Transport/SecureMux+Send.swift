@@ -12,21 +12,35 @@ extension SecureMux: Flushable {
     }
 
     func reset(_ stream: MuxStream) {
-        guard let header = session.reset(stream.id) else { return }
-        put(header)
-        streams[stream.id] = nil
-        withheld[stream.id] = nil
+        if let header = session.reset(stream.id) { put(header) }
+        forget(stream)
         let peer = stream.splice?.peer
         stream.detach()
         peer?.hop { $0.reset() }
     }
 
+    /// Resets a stream for what its peer did, and tells its owner why.
+    func breakOff(_ stream: MuxStream, reason: String) {
+        if let header = session.reset(stream.id) { put(header) }
+        forget(stream)
+        abandon(stream, reason: reason)
+    }
+
+    func forget(_ stream: MuxStream) {
+        streams[stream.id] = nil
+        withheld[stream.id] = nil
+    }
+
+    /// Sends a few bytes ahead of everything that is pending or spliced. False beyond the stream's credit.
+    func sendNow(_ bytes: ByteBuffer, on stream: MuxStream) -> Bool {
+        guard let header = session.send(stream.id, count: bytes.readableBytes) else { return false }
+        put(header, payload: bytes)
+        return true
+    }
+
     func consumed(_ stream: MuxStream, count: Int) {
         let action = session.consumed(stream.id, count: count)
-        if let ping = action.ping {
-            put(ping)
-            carrier?.roundTripBegan()
-        }
+        if let ping = action.ping { beginRoundTrip(ping) }
         if let update = action.update { put(update) }
     }
 
@@ -36,6 +50,16 @@ extension SecureMux: Flushable {
 
     func grant(_ stream: MuxStream, count: Int) {
         if let header = session.grant(stream.id, count: count) { put(header) }
+    }
+
+    func grantBacklog(to stream: MuxStream) {
+        guard stream.creditBacklog > 0 else { return }
+        let room = Protocol.largestWindow - session.receiveCredit(stream.id)
+        let count = min(stream.creditBacklog, room)
+        // What is left over waits for a good part of the window, or credit would go out a frame at a time.
+        guard count == stream.creditBacklog || count >= Protocol.largestWindow / 4 else { return }
+        stream.creditBacklog -= count
+        grant(stream, count: count)
     }
 
     func becameReady(_ stream: MuxStream) {
@@ -74,8 +98,21 @@ extension SecureMux: Flushable {
     // MARK: Frames
 
     func put(_ header: FrameHeader) {
+        guard mayQueueControl() else { return }
         stage(count: FrameHeader.size) { header.write(to: $0) }
         becameDirty()
+    }
+
+    /// Answers (to pings, say) are not bounded by credit: a peer that asks for ever and reads nothing is cut off.
+    private func mayQueueControl() -> Bool {
+        guard phase == .running, carrier?.isWritable == false else {
+            unreadControl = 0
+            return true
+        }
+        unreadControl += FrameHeader.size
+        guard unreadControl > SecureMux.controlLimit else { return true }
+        end(.misbehaved(reason: "it does not read what it asks for"))
+        return false
     }
 
     /// The header shares a record with the first of the payload; the rest of a long payload is sealed from where it lies.

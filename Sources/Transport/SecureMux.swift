@@ -36,6 +36,8 @@ package final class SecureMux: @unchecked Sendable {
 
     /// Ciphertext that may gather before it is handed to the carrier, in bytes.
     static let batch = 256 * 1024
+    /// Bytes of control frames that may pile up for a peer that does not read.
+    static let controlLimit = 256 * 1024
     /// Payload of one data frame while other streams have something to send too.
     static let sharedQuantum = 64 * 1024
 
@@ -62,6 +64,9 @@ package final class SecureMux: @unchecked Sendable {
     var ready: Deque<MuxStream> = []
     /// Spliced streams whose peers' credit is withheld while the carrier is over its high-water mark.
     var withheld: [StreamID: Int] = [:]
+    /// Control frames written since the carrier was last writable, in bytes.
+    var unreadControl = 0
+    private(set) var roundTripBegun = NIODeadline.now()
 
     /// A mux that has not begun; see `start`. Call it on `eventLoop`.
     package init(
@@ -106,10 +111,11 @@ package final class SecureMux: @unchecked Sendable {
         put(session.ping(value))
     }
 
-    /// Takes no new streams from now on; what is open goes on.
-    package func goAway() {
-        guard phase == .running else { return }
-        put(session.goAway(.normal))
+    /// Sends the ping that begins a round trip.
+    func beginRoundTrip(_ ping: FrameHeader) {
+        roundTripBegun = .now()
+        put(ping)
+        carrier?.roundTripBegan()
     }
 
     /// Ends it in good order: go-away, close_notify, then the carrier. Every stream hears `reason`.

@@ -10,63 +10,96 @@ import Musl
 import Glibc
 #endif
 
-/// Joins a forwarded connection's TCP socket with its stream, in both directions, for as long as either lives.
+/// Joins a forwarded connection's TCP socket with its stream, in both directions, for as long as either lives. Whichever
+/// comes first waits for the other.
 ///
 /// - Credit goes back when the socket has taken the bytes, never on receipt: a reader that stops holds up its own
 ///   stream and nothing else.
 /// - The end of one direction (FIN) passes to the other side as just that; a reset passes as a reset (RST).
+///
+///     open ──FIN of the socket──► socketFinished ──FIN of the stream──► finished
+///       └────FIN of the stream──► streamFinished ──FIN of the socket──────┘
 ///
 /// Loop-bound: the socket must live on the stream's event loop.
 package final class SocketPipe: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    private let stream: MuxStream
+    private enum Halves {
+        case open
+        case socketFinished
+        case streamFinished
+        case finished
+    }
+
     private let loop: LoopContext
+    private var stream: MuxStream?
     private var context: ChannelHandlerContext?
-    /// Received before there was a socket to write to; bounded by the stream's window.
-    private var early: Deque<ByteBuffer> = []
+    private var halves = Halves.open
+    /// The socket's output is shut: everything the stream brought has left.
+    private var isOutputShut = false
+    /// From the stream, before there was a socket; bounded by the stream's window.
+    private var early = ByteBuffer()
+    /// From the socket, before there was a stream: NIO delivers what came before a FIN whether it is read or not.
+    private var held: Deque<ByteBuffer> = []
     /// Written to the socket's channel and not flushed yet.
     private var unflushed = 0
     /// Flushed, and still on their way into the socket.
     private var blocked = 0
     private var isDirty = false
     private var isReadingPaused = false
-    private var streamHasFinished = false
-    private var socketHasFinished = false
-    private var isOutputClosed = false
-    /// Why the connection ended, for whoever logs it.
-    package var onEnd: ((String?) -> Void)?
+    /// The socket is gone.
+    private let onEnd: () -> Void
 
-    /// Takes the stream over. `received` bytes that came with its header go to the socket first. Call on its event loop.
-    package init(stream: MuxStream) {
-        self.stream = stream
-        loop = LoopContext.of(stream.eventLoop)
-        stream.delegate = self
+    /// Call it on `eventLoop`. `onEnd` is called at most once.
+    package init(eventLoop: any EventLoop, onEnd: @escaping () -> Void = {}) {
+        loop = LoopContext.of(eventLoop)
+        self.onEnd = onEnd
     }
 
-    /// Joins the socket of `channel`, which must live on the same event loop and not read yet.
-    package func attach(to channel: any Channel) {
-        do {
-            try channel.pipeline.syncOperations.addHandler(self)
-            try channel.syncOptions?.setOption(.autoRead, value: true)
-        } catch {
-            stream.reset()
-            channel.close(promise: nil)
+    /// Takes over what `stream` brings, and sends it what the socket has brought so far.
+    package func join(_ stream: MuxStream) {
+        self.stream = stream
+        stream.delegate = self
+        sendHeld()
+    }
+
+    /// As `join`, for a stream whose first bytes are still somebody else's; who then makes the pipe its delegate and
+    /// calls `streamWritable`.
+    package func send(to stream: MuxStream) {
+        self.stream = stream
+        sendHeld()
+    }
+
+    private func sendHeld() {
+        while let bytes = held.popFirst() { stream?.write(bytes) }
+        switch halves {
+        case .socketFinished, .finished: stream?.finish()
+        case .open, .streamFinished: break
         }
+    }
+
+    /// Adds the pipe to a channel that does not read yet.
+    package func attach(to channel: any Channel) throws {
+        try channel.pipeline.syncOperations.addHandler(self)
+    }
+
+    /// Lets the channel read, once there is a stream.
+    package func startReading() {
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
     // MARK: Socket to stream
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if stream.isGone { return abort() }
-        guard !early.isEmpty || streamHasFinished else { return }
-        while let bytes = early.popFirst() { write(bytes) }
+        if early.readableBytes > 0 { write(early) }
+        early = ByteBuffer()
         becomeDirty()
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let stream else { return held.append(unwrapInboundIn(data)) }
         stream.write(unwrapInboundIn(data))
         if !stream.isWritable { pauseReading(true) }
     }
@@ -77,31 +110,20 @@ package final class SocketPipe: ChannelInboundHandler {
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed = event {
-            socketHasFinished = true
-            stream.finish()
-            closeIfDone()
+            socketFinished()
             loop.endCycle()
         }
         context.fireUserInboundEventTriggered(event)
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(Link.reason(of: error))
-        context.close(promise: nil)
-    }
-
-    package func channelInactive(context: ChannelHandlerContext) {
-        // With our half closed, NIO turns the socket's FIN into this; a reset or an error has come to `errorCaught` before.
-        if isOutputClosed, !socketHasFinished {
-            socketHasFinished = true
-            stream.finish()
+    private func socketFinished() {
+        switch halves {
+        case .open: halves = .socketFinished
+        case .streamFinished: halves = .finished
+        case .socketFinished, .finished: return
         }
-        end(nil)
-        loop.endCycle()
-    }
-
-    package func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
+        stream?.finish()
+        finishSocketIfDrained()
     }
 
     private func pauseReading(_ paused: Bool) {
@@ -112,27 +134,44 @@ package final class SocketPipe: ChannelInboundHandler {
 
     // MARK: Ends
 
-    /// Both directions have ended and all bytes are where they belong.
-    private func closeIfDone() {
-        guard socketHasFinished, streamHasFinished, unflushed == 0, blocked == 0 else { return }
-        context?.close(promise: nil)
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        stream?.reset()
+        context.close(promise: nil)
     }
 
-    /// The socket is gone: if the stream has not ended in good order by now, it is reset.
-    private func end(_ reason: String?) {
-        if !(socketHasFinished && streamHasFinished) { stream.reset() }
-        early = []
-        let onEnd = onEnd
-        self.onEnd = nil
-        onEnd?(reason)
+    package func channelInactive(context: ChannelHandlerContext) {
+        // With our half shut, NIO turns the socket's FIN into this; a reset or an error has come to `errorCaught` before.
+        if isOutputShut { socketFinished() }
+        loop.endCycle()
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        // Whatever did not end in good order by now is reset.
+        if halves != .finished { stream?.reset() }
+        stream = nil
+        held = []
+        onEnd()
     }
 
     /// Ends the socket with a reset, as a direct connection's peer would have.
     package func abort() {
-        early = []
         guard let context else { return }
         _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         context.close(promise: nil)
+    }
+
+    /// A full close or a half-close would discard what NIO still holds: only once everything has left.
+    private func finishSocketIfDrained() {
+        guard unflushed == 0, blocked == 0, let context else { return }
+        switch halves {
+        case .open, .socketFinished: break
+        case .finished: context.close(promise: nil)
+        case .streamFinished:
+            guard !isOutputShut else { return }
+            isOutputShut = true
+            context.close(mode: .output, promise: nil)
+        }
     }
 }
 
@@ -140,19 +179,32 @@ package final class SocketPipe: ChannelInboundHandler {
 
 extension SocketPipe: MuxStreamDelegate {
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        let copy = ByteBuffer(bytes: bytes)
-        guard context != nil else { return early.append(copy) }
-        write(copy)
+        guard context != nil else {
+            early.writeBytes(bytes)
+            return
+        }
+        write(ByteBuffer(bytes: bytes))
         becomeDirty()
     }
 
     package func streamFinished() {
-        streamHasFinished = true
+        switch halves {
+        case .open: halves = .streamFinished
+        case .socketFinished: halves = .finished
+        case .streamFinished, .finished: return
+        }
         becomeDirty()
     }
 
     package func streamReset(_ reason: String) {
-        abort()
+        switch halves {
+        case .open, .socketFinished:
+            abort()
+        case .streamFinished, .finished:
+            // All that the other side had to say has come, and still goes out; what we would say has no taker.
+            halves = .finished
+            becomeDirty()
+        }
     }
 
     package func streamWritable() {
@@ -161,11 +213,12 @@ extension SocketPipe: MuxStreamDelegate {
 
     private func write(_ bytes: ByteBuffer) {
         guard let context else { return }
-        unflushed += bytes.readableBytes
-        guard blocked > 0 else { return context.write(wrapOutboundOut(bytes), promise: nil) }
+        guard blocked > 0 else {
+            unflushed += bytes.readableBytes
+            return context.write(wrapOutboundOut(bytes), promise: nil)
+        }
         // The socket is full: this buffer's own completion returns its credit.
         let count = bytes.readableBytes
-        unflushed -= count
         blocked += count
         context.write(wrapOutboundOut(bytes)).assumeIsolated().whenSuccess { self.unblocked(count) }
     }
@@ -178,17 +231,8 @@ extension SocketPipe: MuxStreamDelegate {
 
     private func unblocked(_ count: Int) {
         blocked -= count
-        stream.consumed(count)
+        stream?.consumed(count)
         finishSocketIfDrained()
-    }
-
-    /// A full close or a half-close would discard what NIO still holds: only once everything has left.
-    private func finishSocketIfDrained() {
-        guard streamHasFinished, unflushed == 0, blocked == 0, let context else { return }
-        if socketHasFinished { return closeIfDone() }
-        guard !isOutputClosed else { return }
-        isOutputClosed = true
-        context.close(mode: .output, promise: nil)
     }
 }
 
@@ -202,7 +246,7 @@ extension SocketPipe: Flushable {
         guard flushed > 0 else { return finishSocketIfDrained() }
         let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         if blocked == 0, buffered == 0 {
-            stream.consumed(flushed)
+            stream?.consumed(flushed)
             finishSocketIfDrained()
         } else {
             // An empty write completes when everything before it has.

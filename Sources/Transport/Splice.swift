@@ -3,12 +3,22 @@ import Wire
 
 /// One half of a spliced tunnel: what arrives on a stream goes to its peer stream, on the same or another link, perhaps
 /// of another event loop. No bytes are queued here: credit flows end to end (PROTOCOL §5).
-struct Splice {
+package struct Splice {
+    /// Whose turn it is to speak: connect sends nothing before the agent's answer (PROTOCOL §5).
+    package enum Turn: Sendable {
+        /// Data on this stream breaks the protocol, for now.
+        case awaitsAnswer
+        /// The first data on this stream is the answer that the peer stream awaits.
+        case answers
+        case free
+    }
+
     let peer: MuxStream
     /// Credit that pays for bytes the relay itself sent on this stream (the offer), so not the peer's sender's.
     var ownCredit: Int
     /// Credit the peer's sender gets back once `ownCredit` is settled: for the bytes the relay itself consumed (the request).
     var settlement: Int
+    var turn: Turn
 }
 
 extension MuxStream {
@@ -19,13 +29,20 @@ extension MuxStream {
     ///   - settlement: credit owed to the peer's sender, granted once the credit for `sent` has come.
     ///
     /// Call it on this stream's event loop, for each of the two.
-    package func splice(to peer: MuxStream, sent: Int, settlement: Int) {
+    package func splice(to peer: MuxStream, sent: Int = 0, settlement: Int = 0, turn: Splice.Turn) {
         eventLoop.assertInEventLoop()
         guard !isGone else { return peer.hop { $0.reset() } }
-        var splice = Splice(peer: peer, ownCredit: sent, settlement: settlement)
-        let credit = splice.credit(0)
-        self.splice = splice
-        if credit > 0 { peer.hop { $0.returnCredit(credit) } }
+        splice = Splice(peer: peer, ownCredit: sent, settlement: settlement, turn: turn)
+        if peerHasFinished { peer.hop { $0.finish() } }
+    }
+
+    /// Lets this stream's sender send `count` bytes more, as the receiver at the far end allows.
+    ///
+    /// No more than the largest window is granted at once, whatever the far end says: what is granted may pile up here
+    /// if that end then stops reading.
+    func passOnCredit(_ count: Int) {
+        creditBacklog += count
+        mux?.grantBacklog(to: self)
     }
 
     /// Runs `body` on the stream's event loop: at once if this is it.

@@ -71,15 +71,19 @@ package struct TunnelOffer: Codable, Equatable, Sendable {
     package let clientID: String
     /// The address the client's link comes from.
     package let clientAddress: String
+    /// The targets (`host:port`) that the client's token allows; nil for any.
+    package let allowedAddresses: [String]?
 
-    package init(clientID: String, clientAddress: String) {
+    package init(clientID: String, clientAddress: String, allowedAddresses: [String]? = nil) {
         self.clientID = clientID
         self.clientAddress = clientAddress
+        self.allowedAddresses = allowedAddresses
     }
 
     enum CodingKeys: String, CodingKey {
         case clientID = "client_id"
         case clientAddress = "client_address"
+        case allowedAddresses = "allowed_addresses"
     }
 }
 

@@ -185,7 +185,8 @@ final class HashicorpPeer {
 
     private func perform(_ action: ReceiveAction, payload: ArraySlice<UInt8>) throws {
         switch action {
-        case .none, .discard, .roundTripEnded: break
+        case .none, .discard: break
+        case .roundTripEnded: _ = session.roundTripTook(nanoseconds: 1)
         case .send(let header): try send(header)
         case .pong(let value): pongs.append(value)
         case .goAway(let code): goAways.append(code)

@@ -69,7 +69,8 @@ struct SimulatedPeer {
 
     private mutating func perform(_ action: ReceiveAction, offset: Int) {
         switch action {
-        case .none, .discard, .pong, .roundTripEnded: break
+        case .none, .discard, .pong: break
+        case .roundTripEnded: _ = session.roundTripTook(nanoseconds: 1)
         case .send(let header): send(header)
         case .goAway(let code): fault("go-away \(code)")
         case .reset(let id, let error, let header, _):

@@ -242,9 +242,40 @@ struct WindowTests {
         #expect(trips.lastMeasured == 0)
         let ended = [trips.end(with: RoundTrips.mark | 1), trips.end(with: RoundTrips.mark | 1)]
         #expect(ended == [true, false])
+        #expect(trips.lastMeasured == 0)
+        let counts = trips.took(nanoseconds: 1)
+        #expect(counts)
         #expect(trips.lastMeasured == 1)
         let next = trips.begin()
         #expect(next == RoundTrips.mark | 2)
+    }
+
+    @Test("a round trip that a queue stretches does not count")
+    func stretched() {
+        var trips = RoundTrips()
+        /// The shortest first: 30 ms; then up to twice that and 2 ms count.
+        let counted = [30_000_000, 62_000_000, 62_000_004, 900_000_000, 40_000_000].map { (time: Int64) in
+            let value = trips.begin() ?? 0
+            let ended = trips.end(with: value)
+            #expect(ended)
+            return trips.took(nanoseconds: time)
+        }
+        #expect(counted == [true, true, false, false, true])
+        #expect(trips.lastMeasured == 5)
+    }
+
+    @Test("a window does not grow by a round trip that was stretched")
+    func noGrowthByQueue() throws {
+        var reader = try Reader()
+        let first = try #require(reader.consume(128 * kib).ping)
+        try reader.answer(first)
+        let second = try #require(reader.consume(128 * kib).ping)
+        _ = reader.consume(128 * kib)
+        let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: second.length)
+        #expect(try reader.session.receive(pong) == .roundTripEnded)
+        #expect(!reader.session.roundTripTook(nanoseconds: 100_000_000))
+        _ = reader.consume(1)
+        #expect(reader.size == 256 * kib)
     }
 
     @Test("a keepalive's value never meets a growth ping's")
@@ -277,6 +308,7 @@ private struct Reader {
         let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: ping.length)
         let action = try session.receive(pong)
         #expect(action == .roundTripEnded)
+        #expect(session.roundTripTook(nanoseconds: 1_000_000))
     }
 
     /// Consumes a whole window in each of a number of round trips, and returns what it grew to.

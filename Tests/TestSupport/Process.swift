@@ -114,6 +114,7 @@ package final class Process: Sendable {
     }
 
     /// Starts a program and waits for its end.
+    @discardableResult
     package static func run(
         _ executable: String, _ arguments: [String], environment: [String: String]? = nil, directory: String? = nil,
         within limit: Duration = patience

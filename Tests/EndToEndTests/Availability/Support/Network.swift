@@ -52,7 +52,8 @@ final class Network: Sendable {
         let rule = match.joined(separator: " ")
         try execute(
             launcher + [
-                nft, "add table inet lost; add chain inet lost out { type filter hook output priority 0; }; "
+                nft,
+                "add table inet lost; add chain inet lost out { type filter hook output priority 0; }; "
                     + "add rule inet lost out \(rule) drop",
             ])
     }

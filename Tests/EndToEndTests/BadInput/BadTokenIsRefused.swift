@@ -44,8 +44,7 @@ enum BadToken: CaseIterable, Sendable {
     }
 }
 
-@Suite("a token that does not let its bearer in", .serialized)
-struct AuthenticationTests {
+@Suite(.serialized) struct `a token that does not let its bearer in` {
     /// DESIGN gives the relay and the peer a second. The rest is for a machine that does other things meanwhile.
     private static let atOnce = Duration.seconds(2)
 
@@ -57,16 +56,14 @@ struct AuthenticationTests {
         relay = try site.relay()
     }
 
-    @Test("an agent is told why, ends at once, and the relay logs the same reason", arguments: BadToken.allCases)
-    func agent(token: BadToken) throws {
+    @Test(arguments: BadToken.allCases)
+    func `an agent is told why, ends at once, and the relay logs the same reason`(token: BadToken) throws {
         let file = try site.file(holding: token.text(for: "agent", in: site))
         try check(token) { try site.agent(at: relay.address, target: "127.0.0.1:1", token: file) }
     }
 
-    @Test(
-        "a client is told why, ends at once, and the relay logs the same reason",
-        arguments: BadToken.allCases.filter { $0 != .otherAgent })
-    func client(token: BadToken) throws {
+    @Test(arguments: BadToken.allCases.filter { $0 != .otherAgent })
+    func `a client is told why, ends at once, and the relay logs the same reason`(token: BadToken) throws {
         let file = try site.file(holding: token.text(for: "client", in: site))
         try check(token) { try site.connect(at: relay.address, token: file) }
     }
@@ -90,8 +87,7 @@ struct AuthenticationTests {
         #expect(try #require(peer?.output.text).isEmpty)
     }
 
-    @Test("a token that openssl signed with the right secret is as good as adit's")
-    func control() throws {
+    @Test func `a token that openssl signed with the right secret is as good as adit's`() throws {
         let token = try site.file(
             holding: ForgedToken(subject: "db", role: "agent").signed(with: site.secret(), in: site))
         let agent = try site.agent(at: relay.address, target: "127.0.0.1:1", token: token)

@@ -1,0 +1,27 @@
+#if os(Linux)
+import TestSupport
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
+
+/// What a symbolic link says, one of `/proc` too; nil when it is gone.
+func readLink(_ path: String) -> String? {
+    var target = [CChar](repeating: 0, count: 4096)
+    let count = readlink(path, &target, target.count)
+    return count < 0 ? nil : String(decoding: target.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+extension Process {
+    /// The bytes of memory that the process has in use now (VmRSS).
+    func residentBytes() throws -> Int {
+        let line = try text(of: "/proc/\(processID)/status").split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        guard let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
+            throw ProcessError("no VmRSS for \(processID)")
+        }
+        return kibibytes * 1024
+    }
+}
+#endif

@@ -1,0 +1,82 @@
+import TestSupport
+import Testing
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+@Suite(.serialized) struct `a reset` {
+    /// Both ends of a connection over which a message has gone each way.
+    private func established(_ tunnel: Tunnel, _ service: Listener) throws -> (client: Connection, served: Connection) {
+        let client = try tunnel.open()
+        let served = try service.accept()
+        try client.send("there")
+        #expect(try served.receive(exactly: 5) == Array("there".utf8))
+        try served.send("back")
+        #expect(try client.receive(exactly: 4) == Array("back".utf8))
+        return (client, served)
+    }
+
+    private func expectReset(_ connection: Connection) {
+        let error = #expect(throws: SocketError.self) { _ = try connection.receiveToEnd() }
+        #expect(error?.code == ECONNRESET)
+    }
+
+    @Test func `of a client that vanishes reaches the target, and nobody else`() throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let (client, served) = try established(tunnel, service)
+            let (other, otherServed) = try established(tunnel, service)
+            try client.reset()
+            expectReset(served)
+            try other.send("still here")
+            #expect(try otherServed.receive(exactly: 10) == Array("still here".utf8))
+        }
+    }
+
+    @Test func `of a target reaches the client, and nobody else`() throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let (client, served) = try established(tunnel, service)
+            let (other, otherServed) = try established(tunnel, service)
+            try served.reset()
+            expectReset(client)
+            try otherServed.send("still here")
+            #expect(try other.receive(exactly: 10) == Array("still here".utf8))
+        }
+    }
+
+    @Test func `reaches a target that has half-closed, and a client that has`() throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let (client, served) = try established(tunnel, service)
+            try served.finishSending()
+            #expect(try client.receiveToEnd() == [])
+            try client.reset()
+            expectReset(served)
+
+            let (next, nextServed) = try established(tunnel, service)
+            try next.finishSending()
+            #expect(try nextServed.receiveToEnd() == [])
+            try nextServed.reset()
+            expectReset(next)
+        }
+    }
+
+    @Test func `in the middle of a transfer ends it at the other end`() throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let client = try tunnel.open()
+            let served = try service.accept()
+            let sending = Background { while true { try served.send([UInt8](repeating: 7, count: 65_536)) } }
+            _ = try client.receive(exactly: 4_000_000)
+            try client.reset()
+            let error = #expect(throws: SocketError.self) { try sending.value() }
+            #expect([ECONNRESET, EPIPE].contains(error?.code))
+        }
+    }
+}
