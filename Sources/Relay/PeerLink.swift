@@ -125,7 +125,7 @@ extension PeerLink: SecureMuxDelegate {
             return refuse(Refusal(.agentIDTaken, "the agent ID \(id) is registered with another key"))
         case .replaced(let older):
             older.mux.eventLoop.execute {
-                older.end(Refusal(.agentIDTaken, "the same key registered the agent ID \(id) over a newer link"))
+                older.end(Refusal(.replaced, "an agent with the same key has registered the agent ID \(id) since"))
             }
         case .registered:
             break

@@ -6,6 +6,7 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
     case wrongRole = "wrong_role"
     case agentIDForbidden = "agent_id_forbidden"
     case agentIDTaken = "agent_id_taken"
+    case replaced
     case scopeRequired = "scope_required"
     case unsupportedVersion = "unsupported_version"
     case helloTimeout = "hello_timeout"
@@ -35,7 +36,8 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
             .helloTimeout,
             .internalError, .unknown:
             true
-        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired, .unsupportedVersion,
+        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .replaced, .scopeRequired,
+            .unsupportedVersion,
             .agentForbidden, .targetForbidden, .malformedMessage:
             false
         }

@@ -56,7 +56,8 @@ extension RefusalCode {
     fileprivate var isAboutTheToken: Bool {
         switch self {
         case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired: true
-        case .agentIDTaken, .unsupportedVersion, .helloTimeout, .agentForbidden, .agentNotFound, .targetForbidden,
+        case .agentIDTaken, .replaced, .unsupportedVersion, .helloTimeout, .agentForbidden, .agentNotFound,
+            .targetForbidden,
             .targetRefused, .targetUnreachable, .malformedMessage, .limitExceeded, .draining, .internalError, .unknown:
             false
         }

@@ -1,11 +1,11 @@
 import Testing
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Musl)
-    import Musl
+import Musl
 #else
-    import Darwin
+import Darwin
 #endif
 
 /// The judge of these tests: tokens that the `openssl` program signed, so that nothing of ours decides what a right signature is.

@@ -57,7 +57,7 @@ struct NamesTests {
 struct RefusalTests {
     /// PROTOCOL §4.4, in its order. A code's spelling is the protocol's.
     private static let codes = [
-        "authentication_failed", "token_expired", "wrong_role", "agent_id_forbidden", "agent_id_taken",
+        "authentication_failed", "token_expired", "wrong_role", "agent_id_forbidden", "agent_id_taken", "replaced",
         "scope_required",
         "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found", "target_forbidden",
         "target_refused", "target_unreachable", "malformed_message", "limit_exceeded", "draining", "internal_error",
@@ -71,7 +71,8 @@ struct RefusalTests {
     @Test("what only a person can mend is not tried again")
     func transience() {
         let permanent: Set<RefusalCode> = [
-            .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired, .unsupportedVersion,
+            .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .replaced, .scopeRequired,
+            .unsupportedVersion,
             .agentForbidden, .targetForbidden, .malformedMessage,
         ]
         for code in RefusalCode.allCases {

@@ -1,0 +1,33 @@
+package import NIOCore
+import NIOPosix
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// Lets a listener that is out of descriptors or memory wait a moment before it accepts again. Without it the socket stays
+/// readable, accepting fails at once, and the event loop spins.
+package final class AcceptPause: ChannelInboundHandler {
+    package typealias InboundIn = any Channel
+
+    private static let pause = TimeAmount.milliseconds(100)
+
+    package init() {}
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch (error as? IOError)?.errnoCode {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+            let channel = context.channel
+            try? channel.syncOptions?.setOption(.autoRead, value: false)
+            context.eventLoop.scheduleTask(in: AcceptPause.pause) {
+                try? channel.syncOptions?.setOption(.autoRead, value: true)
+            }
+        default:
+            context.fireErrorCaught(error)
+        }
+    }
+}
