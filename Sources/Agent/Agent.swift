@@ -12,6 +12,7 @@ package struct Agent: Sendable {
     private let logger: Logger
     private let onEvent: @Sendable (AgentEvent) -> Void
 
+    /// Nothing is dialed before `run`. `onEvent` may be called on any thread.
     package init(
         configuration: AgentConfiguration, logger: Logger, onEvent: @escaping @Sendable (AgentEvent) -> Void
     ) {

@@ -12,6 +12,7 @@ package struct Connect: Sendable {
     private let logger: Logger
     private let onEvent: @Sendable (ConnectEvent) -> Void
 
+    /// Nothing is listened on or dialed before `run`. `onEvent` may be called on any thread.
     package init(
         configuration: ConnectConfiguration, logger: Logger, onEvent: @escaping @Sendable (ConnectEvent) -> Void
     ) {

@@ -14,6 +14,7 @@ package struct SessionTLS: Sendable {
         context = try TLSContext(role: side, identity: identity, alpn: Protocol.sessionALPN)
     }
 
+    /// Which party this machine is.
     package enum TLSRole: Sendable {
         case connect
         case agent

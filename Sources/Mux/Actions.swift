@@ -22,6 +22,7 @@ package enum ReceiveAction: Equatable, Sendable {
 
 /// What one frame means for its stream.
 package struct StreamEvent: Equatable, Sendable {
+    /// How the peer ended its half.
     package enum Ending: Equatable, Sendable {
         /// The peer sends no more (half-close).
         case finished
@@ -29,6 +30,7 @@ package struct StreamEvent: Equatable, Sendable {
         case reset
     }
 
+    /// The stream.
     package var id: StreamID
     /// The peer has just opened it.
     package var opened = false
@@ -42,6 +44,7 @@ package struct StreamEvent: Equatable, Sendable {
 
 /// What goes out when received bytes have been consumed.
 package struct CreditAction: Equatable, Sendable {
+    /// Credit to send, if enough is owed.
     package var update: FrameHeader?
     /// A ping that measures how much is consumed in one round trip, which decides the window's growth.
     package var ping: FrameHeader?

@@ -15,6 +15,7 @@ package enum SessionError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Credit that would take a send window past 2^32 - 1 bytes.
     case creditOverflow(StreamID)
 
+    /// What to tell the peer.
     package var goAwayCode: GoAwayCode { .protocolError }
 
     package var description: String {

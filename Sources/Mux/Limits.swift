@@ -11,6 +11,7 @@ package struct Limits: Sendable {
     /// Bytes that one stream's window may grow to.
     package var largestWindow: Int
 
+    /// The defaults are those of a session between two peers.
     package init(
         streams: Int = 16_384,
         unacceptedStreams: Int = 256,

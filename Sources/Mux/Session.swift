@@ -5,6 +5,7 @@ package import Wire
 ///
 /// Not thread-safe: belongs to the event loop of its link.
 package struct Session: Sendable {
+    /// Which IDs this side opens.
     package enum Role: Sendable {
         /// Opens odd stream IDs.
         case dialer
@@ -29,6 +30,7 @@ package struct Session: Sendable {
     private(set) var grown = 0
     private var roundTrips = RoundTrips()
 
+    /// A session on which nothing has happened.
     package init(role: Role, limits: Limits = Limits()) {
         self.init(role: role, limits: limits, firstID: role == .dialer ? 1 : 2)
     }
@@ -43,6 +45,7 @@ package struct Session: Sendable {
     /// Streams open now.
     package var streamCount: Int { streams.count }
 
+    /// Whether the stream is there, in whatever state.
     package func isOpen(_ id: StreamID) -> Bool { streams[id] != nil }
 }
 

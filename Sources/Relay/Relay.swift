@@ -18,6 +18,7 @@ package struct Relay: Sendable {
     private let configuration: RelayConfiguration
     private let logger: Logger
 
+    /// Nothing is listened on before `run`.
     package init(configuration: RelayConfiguration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger

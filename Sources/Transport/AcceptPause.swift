@@ -16,6 +16,7 @@ package final class AcceptPause: ChannelInboundHandler {
 
     private static let pause = TimeAmount.milliseconds(100)
 
+    /// Goes first into a listening channel's pipeline.
     package init() {}
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -19,6 +19,7 @@ package final class Link: ChannelInboundHandler {
     /// Bytes that may wait for a peer to read them: those in flight on all its tunnels when it stops.
     static let largestBacklog = 64 * 1024 * 1024
 
+    /// What the link carries.
     package let mux: SecureMux
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?

@@ -31,7 +31,9 @@ package final class MuxStream: @unchecked Sendable {
     /// How long a closed carrier's stream may linger half-open.
     static let closeGrace = TimeAmount.seconds(5)
 
+    /// Its number within its mux.
     package let id: StreamID
+    /// Where everything about it happens.
     package let eventLoop: any EventLoop
     /// Nil once the stream is gone.
     private(set) var mux: SecureMux?
@@ -57,6 +59,7 @@ package final class MuxStream: @unchecked Sendable {
         eventLoop = mux.eventLoop
     }
 
+    /// Reset, or ended in both directions: nothing can be sent, nothing will come.
     package var isGone: Bool { mux == nil }
 
     /// Whether the owner should go on writing; told by `streamWritable` when it may again.

@@ -2,4 +2,5 @@ package import TLSEngine
 
 /// The names by which modules that do not import `TLSEngine` pass on what it makes.
 package typealias Identity = TLSEngine.Identity
+/// A key as it is written and compared.
 package typealias Fingerprint = TLSEngine.Fingerprint

@@ -8,6 +8,7 @@ package struct RelayDialer: Sendable {
 
     private let dial: RelayDial
 
+    /// Nothing is dialed before `keepLinked`.
     package init(_ dial: RelayDial) {
         self.dial = dial
     }

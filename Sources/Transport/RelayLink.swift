@@ -7,14 +7,18 @@ package import Wire
 
 /// What an agent or a client needs to reach its relay.
 package struct RelayDial: Sendable {
+    /// Where the relay listens.
     package var relay: HostPort
+    /// Client side, ALPN `adit/1`.
     package var context: TLSContext
+    /// Judges the relay's key during the handshake.
     package var check: PeerCheck
     /// Told of a relay that passed the check and holds its key, on the link's event loop.
     package var trusted: @Sendable (PeerCertificate) -> Void
     /// Made anew for each dial, so that a renewed token is seen.
     package var hello: @Sendable () throws -> Hello
 
+    /// What the properties say.
     package init(
         relay: HostPort, context: TLSContext, check: @escaping PeerCheck,
         trusted: @escaping @Sendable (PeerCertificate) -> Void, hello: @escaping @Sendable () throws -> Hello
@@ -34,6 +38,7 @@ package final class RelayLink: @unchecked Sendable {
     /// For the relay's answer to the hello.
     private static let helloTimeout = TimeAmount.seconds(10)
 
+    /// Where the link lives.
     package let eventLoop: any EventLoop
     private let mux: SecureMux
     private let hello: Hello
@@ -128,6 +133,7 @@ package final class RelayLink: @unchecked Sendable {
     /// Safe from any thread, and soon out of date.
     package var hasEnded: Bool { isOver.load(ordering: .relaxed) }
 
+    /// Opens a stream to the relay.
     package func open() throws(OpenError) -> MuxStream {
         try mux.open()
     }

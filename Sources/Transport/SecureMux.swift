@@ -41,6 +41,7 @@ package final class SecureMux: @unchecked Sendable {
     /// Payload of one data frame while other streams have something to send too.
     static let sharedQuantum = 64 * 1024
 
+    /// Where everything about it happens.
     package let eventLoop: any EventLoop
     let loop: LoopContext
     let tls: TLSConnection
@@ -89,10 +90,13 @@ package final class SecureMux: @unchecked Sendable {
         receive(UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
+    /// Who is at the other end; nil before the handshake is done.
     package var peer: PeerCertificate? { tls.peer }
 
+    /// Past the handshake, and not ended.
     package var isRunning: Bool { phase == .running }
 
+    /// Streams open now, both sides'.
     package var streamCount: Int { streams.count }
 
     /// Opens a stream. The caller sets its delegate before it returns to the event loop.
@@ -106,6 +110,7 @@ package final class SecureMux: @unchecked Sendable {
         return stream
     }
 
+    /// Sends a keepalive; its answer is noticed as something heard. `value` is below 2^31.
     package func ping(_ value: UInt32) {
         guard phase == .running else { return }
         put(session.ping(value))

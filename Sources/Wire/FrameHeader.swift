@@ -20,13 +20,18 @@ package struct FrameHeader: Equatable, Sendable {
     package struct Flags: OptionSet, Sendable, Hashable {
         package let rawValue: UInt16
 
+        /// Any 16 bits; decoding a header refuses those that yamux does not define.
         package init(rawValue: UInt16) {
             self.rawValue = rawValue
         }
 
+        /// Opens a stream; on a ping, asks.
         package static let syn = Flags(rawValue: 1)
+        /// Accepts a stream; on a ping, answers.
         package static let ack = Flags(rawValue: 2)
+        /// Ends the sender's half of a stream.
         package static let fin = Flags(rawValue: 4)
+        /// Gives a stream up, in both directions.
         package static let rst = Flags(rawValue: 8)
         static let known: Flags = [.syn, .ack, .fin, .rst]
     }
@@ -35,11 +40,16 @@ package struct FrameHeader: Equatable, Sendable {
     package static let size = 12
     static let version: UInt8 = 0
 
+    /// What the frame is.
     package var kind: Kind
+    /// What it does to its stream.
     package var flags: Flags
+    /// Its stream; `.session` for pings and go-aways.
     package var streamID: StreamID
+    /// By kind: bytes of payload, bytes of credit, a ping's value, a go-away's code.
     package var length: UInt32
 
+    /// A header to send.
     package init(_ kind: Kind, flags: Flags = [], streamID: StreamID, length: UInt32) {
         self.kind = kind
         self.flags = flags

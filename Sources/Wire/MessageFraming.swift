@@ -62,6 +62,7 @@ package enum MessageError: Error, Equatable, Sendable, CustomStringConvertible {
 package struct MessageBuffer: Sendable {
     private var bytes: [UInt8] = []
 
+    /// An empty buffer.
     package init() {}
 
     /// Whether part of a message has come.

@@ -7,6 +7,7 @@ package enum PeerRole: String, Codable, Sendable {
 /// The first message on the control stream, from the peer to the relay (PROTOCOL §4.2).
 package struct Hello: Codable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package let version: Int
+    /// What the link is for.
     package let role: PeerRole
     /// Whoever reads it may use it: it is never logged, and `description` leaves it out.
     package let token: String
@@ -15,6 +16,7 @@ package struct Hello: Codable, Sendable, CustomStringConvertible, CustomDebugStr
     /// Program and version, for the relay's log.
     package let software: String
 
+    /// A hello of this version; `agentID` is for agents alone.
     package init(role: PeerRole, token: BearerToken, agentID: AgentID?, software: String) {
         version = Protocol.version
         self.role = role
@@ -37,6 +39,7 @@ package struct Hello: Codable, Sendable, CustomStringConvertible, CustomDebugStr
 package struct Welcome: Codable, Equatable, Sendable {
     package let software: String
 
+    /// `software` as `Software.name`.
     package init(software: String) {
         self.software = software
     }
@@ -47,6 +50,7 @@ package struct Notice: Codable, Equatable, Sendable {
     /// The relay ends the link, for this reason.
     package var ending: Refusal?
 
+    /// A notice; without an argument it says nothing.
     package init(ending: Refusal? = nil) {
         self.ending = ending
     }
@@ -54,8 +58,10 @@ package struct Notice: Codable, Equatable, Sendable {
 
 /// The header of a tunnel stream, from connect to the relay (PROTOCOL §5).
 package struct TunnelRequest: Codable, Equatable, Sendable {
+    /// The agent to reach.
     package let agentID: AgentID
 
+    /// A request to reach that agent.
     package init(agentID: AgentID) {
         self.agentID = agentID
     }
@@ -74,6 +80,7 @@ package struct TunnelOffer: Codable, Equatable, Sendable {
     /// The targets (`host:port`) that the client's token allows; nil for any.
     package let allowedAddresses: [String]?
 
+    /// An offer, of what the client's token and link say.
     package init(clientID: String, clientAddress: String, allowedAddresses: [String]? = nil) {
         self.clientID = clientID
         self.clientAddress = clientAddress
@@ -93,6 +100,7 @@ package struct SessionHello: Codable, Equatable, Sendable {
     /// The target that connect asks for; nil for the agent's own.
     package let target: HostPort?
 
+    /// A hello of this version.
     package init(target: HostPort?) {
         version = Protocol.version
         self.target = target
@@ -122,6 +130,7 @@ package struct ForwardRequest: Codable, Equatable, Sendable {
 package struct Accepted: Codable, Equatable, Sendable {
     private enum CodingKeys: CodingKey {}
 
+    /// The acceptance.
     package init() {}
 
     package init(from decoder: any Decoder) throws {

@@ -36,8 +36,10 @@ package struct AgentID: Hashable, Sendable, LosslessStringConvertible, Codable {
 package struct HostPort: Hashable, Sendable, LosslessStringConvertible, Codable {
     /// Without brackets.
     package let host: String
+    /// 0 to 65535; 0 asks for any free port where one listens.
     package let port: UInt16
 
+    /// `host` is taken as it is.
     package init(host: String, port: UInt16) {
         self.host = host
         self.port = port
@@ -84,8 +86,10 @@ package struct HostPort: Hashable, Sendable, LosslessStringConvertible, Codable 
 
 /// A token as its holder presents it. Whoever reads it may use it: it is never logged.
 package struct BearerToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// The token itself.
     package let value: String
 
+    /// A token as it was read.
     package init(_ value: String) {
         self.value = value
     }

@@ -3,6 +3,7 @@
 package struct Printable: Sendable, CustomStringConvertible {
     package let description: String
 
+    /// `text` may be anything.
     package init(_ text: String) {
         var scalars = String.UnicodeScalarView()
         for scalar in text.unicodeScalars.prefix(500) where scalar.isPrintable { scalars.append(scalar) }

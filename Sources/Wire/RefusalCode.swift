@@ -46,9 +46,12 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
 
 /// A refusal as it goes on the wire: a code for programs, a message for people.
 package struct Refusal: Error, Codable, Equatable, Sendable, CustomStringConvertible {
+    /// For programs.
     package let code: RefusalCode
+    /// For people, as the peer wrote it; print `description` instead.
     package let message: String
 
+    /// `message` in lower case, without a full stop, and without secrets.
     package init(_ code: RefusalCode, _ message: String) {
         self.code = code
         self.message = message

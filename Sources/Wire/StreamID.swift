@@ -1,7 +1,9 @@
 /// The number of a stream within one session (yamux, "StreamID"). Zero is the session itself.
 package struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The number on the wire.
     package let rawValue: UInt32
 
+    /// Any number; whether it may be opened is the session's to judge.
     package init(_ rawValue: UInt32) {
         self.rawValue = rawValue
     }
@@ -12,6 +14,7 @@ package struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible
     /// Whether the side that dialed (the yamux client) may open a stream of this ID.
     package var isOpenedByDialer: Bool { rawValue % 2 == 1 }
 
+    /// In the order in which one side opens them.
     package static func < (left: StreamID, right: StreamID) -> Bool {
         left.rawValue < right.rawValue
     }

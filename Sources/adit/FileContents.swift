@@ -44,6 +44,15 @@ enum FileContents {
         return text
     }
 
+    /// Makes sure that a file of any size can be read, for a library that reads it later and says less about why it cannot.
+    ///
+    /// - Throws: As `bytes(of:what:)`.
+    static func requireReadable(_ path: String, what: String) throws(Failure) {
+        guard access(path, R_OK) == 0 else {
+            throw .configuration("cannot read the \(what) \(path): \(systemReason(errno))")
+        }
+    }
+
     /// Whether something stands at `path`, of whatever kind.
     static func exists(_ path: String) -> Bool {
         access(path, F_OK) == 0

@@ -47,6 +47,7 @@ struct RelayOptions: ParsableArguments {
         case (let key?, _): return .pinned(try ValueFormat.fingerprint.value(of: key))
         case (_, let authorities?):
             let path = try ValueFormat.path.value(of: authorities)
+            try FileContents.requireReadable(path, what: "file of \(authorities.origin),")
             return .authorities(file: path)
         case (nil, nil): return .firstUse(KnownKeys(path: state.knownRelays), name: relay.description)
         }

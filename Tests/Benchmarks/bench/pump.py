@@ -1,0 +1,164 @@
+"""A service that swallows, pours or answers, and the client that keeps it busy. Run as a program of its own:
+
+    pump.py serve                                      prints "listening on PORT"; serves until killed
+    pump.py bulk up|down SECONDS PORT[*COUNT]...       keeps connections to these ports busy; prints a JSON line
+
+The first byte of a connection says what it is: `u` swallows until the end of input and answers with the count (8 bytes,
+big-endian), `d` pours until the connection breaks, `r` answers each request of 64 bytes with 1,024.
+One loop serves the bulk; a connection of requests gets a process, so that the loop's turns are not taken for the tunnel's.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+
+HOST = "127.0.0.1"
+REQUEST, ANSWER = b"q" * 64, b"a" * 1024
+CHUNK = bytes(256 * 1024)
+WARM_UP = 0.3  # seconds of a pouring that do not count
+PR_SET_PDEATHSIG = 1
+
+
+def receive_exactly(connection, count):
+    parts = b""
+    while len(parts) < count:
+        part = connection.recv(count - len(parts))
+        if not part:
+            raise ConnectionError("closed before its end")
+        parts += part
+    return parts
+
+
+def serve():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.create_server((HOST, 0), backlog=4096)
+    listener.setblocking(False)
+    print("listening on", listener.getsockname()[1], flush=True)
+    ready, swallowed, scratch = selectors.DefaultSelector(), {}, memoryview(bytearray(len(CHUNK)))
+    ready.register(listener, selectors.EVENT_READ)
+
+    def end(connection):
+        ready.unregister(connection)
+        swallowed.pop(connection, None)
+        connection.close()
+
+    def begin(connection):
+        kind = connection.recv(1)
+        if kind == b"u":
+            swallowed[connection] = 0
+        elif kind == b"d":
+            ready.modify(connection, selectors.EVENT_WRITE)
+        elif kind == b"r":
+            if os.fork() == 0:
+                answer(connection)
+            end(connection)
+        else:
+            end(connection)
+
+    def swallow(connection):
+        count = connection.recv_into(scratch)
+        swallowed[connection] += count
+        if count == 0:
+            connection.setblocking(True)
+            connection.sendall(struct.pack(">Q", swallowed[connection]))
+            end(connection)
+
+    while True:
+        for key, events in ready.select():
+            connection = key.fileobj
+            if connection is listener:
+                with contextlib.suppress(OSError):
+                    accepted, _ = listener.accept()
+                    accepted.setblocking(False)
+                    ready.register(accepted, selectors.EVENT_READ)
+                continue
+            try:
+                if events & selectors.EVENT_WRITE:
+                    connection.send(CHUNK)
+                elif connection in swallowed:
+                    swallow(connection)
+                else:
+                    begin(connection)
+            except BlockingIOError:
+                pass
+            except OSError:
+                end(connection)
+
+
+def answer(connection):
+    """In a process of its own, which ends with its connection, and with the service."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    connection.setblocking(True)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):
+        while True:
+            receive_exactly(connection, len(REQUEST))
+            connection.sendall(ANSWER)
+    os._exit(0)
+
+
+def connections(ports, kind):
+    opened = []
+    for port in ports:
+        connection = socket.create_connection((HOST, port), 10)
+        connection.sendall(kind)
+        opened.append(connection)
+    return opened
+
+
+def pour_down(ports, seconds):
+    ready, scratch = selectors.DefaultSelector(), memoryview(bytearray(len(CHUNK)))
+    for connection in connections(ports, b"d"):
+        connection.setblocking(False)
+        ready.register(connection, selectors.EVENT_READ)
+    count, begun = 0, None
+    warm = time.monotonic() + WARM_UP
+    while True:
+        now = time.monotonic()
+        if begun is None and now >= warm:
+            begun, count = now, 0
+        if begun is not None and now >= begun + seconds:
+            return count, now - begun
+        for key, _ in ready.select(0.1):
+            with contextlib.suppress(BlockingIOError):
+                received = key.fileobj.recv_into(scratch)
+                if received == 0:
+                    raise ConnectionError("closed while it poured")
+                count += received
+
+
+def push_up(ports, seconds):
+    """What counts has arrived: the time ends when the last byte's receipt is confirmed."""
+    ready, opened = selectors.DefaultSelector(), connections(ports, b"u")
+    for connection in opened:
+        connection.setblocking(False)
+        ready.register(connection, selectors.EVENT_WRITE)
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds:
+        for key, _ in ready.select(0.1):
+            with contextlib.suppress(BlockingIOError):
+                key.fileobj.send(CHUNK)
+    for connection in opened:
+        connection.settimeout(30)
+        connection.shutdown(socket.SHUT_WR)
+    count = sum(struct.unpack(">Q", receive_exactly(connection, 8))[0] for connection in opened)
+    return count, time.monotonic() - begun
+
+
+def bulk(direction, seconds, *specifications):
+    ports = []
+    for specification in specifications:
+        port, _, count = specification.partition("*")
+        ports += [int(port)] * int(count or 1)
+    count, took = (pour_down if direction == "down" else push_up)(ports, float(seconds))
+    print(json.dumps({"bytes": count, "seconds": took}), flush=True)
+
+
+if __name__ == "__main__":
+    serve() if sys.argv[1] == "serve" else bulk(*sys.argv[2:])
