@@ -14,8 +14,6 @@ package enum ReceiveAction: Equatable, Sendable {
     case send(FrameHeader)
     /// Our ping of this value came back.
     case pong(UInt32)
-    /// The round trip that a `CreditAction.ping` or `beginRoundTrip` began is over: say how long it took.
-    case roundTripEnded
     /// The peer takes no new streams; beyond `.normal`, it is about to end the session.
     case goAway(GoAwayCode)
 }
@@ -40,14 +38,4 @@ package struct StreamEvent: Equatable, Sendable {
     package var payload = 0
     /// What holds once the payload has been delivered.
     package var ending: Ending?
-}
-
-/// What goes out when received bytes have been consumed.
-package struct CreditAction: Equatable, Sendable {
-    /// Credit to send, if enough is owed.
-    package var update: FrameHeader?
-    /// A ping that measures how much is consumed in one round trip, which decides the window's growth.
-    package var ping: FrameHeader?
-
-    static let none = CreditAction()
 }

@@ -2,19 +2,24 @@ import Wire
 
 /// What the peer may send on one stream, and what of it we owe back. Counted in payload bytes of data frames.
 ///
-/// Between a ping and its answer (one round trip) the bytes that were *consumed* are counted. A stream that consumed half
-/// its window or more in one round trip may be held back by it, so the window doubles. A slow reader never gets there,
-/// however much is sent to it; and a slow link does not either, because the round trips that its queue stretches do not
-/// count (`RoundTrips`).
+/// A window that is consumed fast against the round trip holds its sender back, and doubles: when half of it was consumed
+/// within twice the *shortest* round trip. Against the shortest, because a round trip that is long for what is queued on
+/// the way is no reason to queue more; consumed, not received, so that a slow reader's never grows.
 struct ReceiveWindow {
+    /// Half a window consumed in less time than this is always fast, in nanoseconds: on a short path it is the hosts'
+    /// work, not the distance, that a window has to cover.
+    static let leastTime: Int64 = 1_000_000
+
     /// What the peer may have in flight at most.
     private(set) var size = Protocol.initialWindow
     /// What it may still send now.
     private(set) var remaining = Protocol.initialWindow
     /// Consumed, and not given back yet.
     private(set) var owed = 0
-    private var epoch: UInt32 = 0
-    private var consumedInEpoch = 0
+    /// The shortest round trip of the session that the stream carries, in nanoseconds; 0 if it carries none.
+    var carriedRoundTrip: Int64 = 0
+    /// When credit fell due the last time, in nanoseconds.
+    private var lastDue: Int64?
 
     /// Debits received data. False when the peer sent more than it may.
     mutating func take(_ count: Int) -> Bool {
@@ -23,21 +28,18 @@ struct ReceiveWindow {
         return true
     }
 
-    mutating func consumed(_ count: Int, during measured: UInt32?) {
+    mutating func consumed(_ count: Int) {
         owed += count
-        guard let measured else { return }
-        if epoch != measured {
-            epoch = measured
-            consumedInEpoch = 0
-        }
-        consumedInEpoch += count
     }
 
-    /// Whether the round trip `finished`, the last one measured, shows that this window holds the sender back. True once.
-    mutating func wantsToGrow(after finished: UInt32) -> Bool {
-        guard epoch == finished, epoch != 0 else { return false }
-        epoch = 0
-        return consumedInEpoch * 2 >= size
+    /// Credit is worth a frame once half the window is owed.
+    var isDue: Bool { owed * 2 >= size }
+
+    /// Notes that credit is due, and says whether it was so again too soon for the window's size.
+    mutating func fellDue(at now: Int64, roundTrip: Int64) -> Bool {
+        defer { lastDue = now }
+        guard let lastDue else { return false }
+        return now - lastDue < max(2 * max(roundTrip, carriedRoundTrip), ReceiveWindow.leastTime)
     }
 
     /// Makes the window larger; the added part goes out with the next credit.
@@ -45,9 +47,6 @@ struct ReceiveWindow {
         size += count
         owed += count
     }
-
-    /// Credit is worth a frame once half the window is owed.
-    var isDue: Bool { owed * 2 >= size }
 
     /// Everything owed, which is the peer's from now on.
     mutating func giveBack() -> Int {

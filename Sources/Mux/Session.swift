@@ -28,7 +28,9 @@ package struct Session: Sendable {
     private(set) var unaccepted = 0
     /// What all windows together have beyond their initial size.
     private(set) var grown = 0
-    private var roundTrips = RoundTrips()
+    /// In nanoseconds; 0 before the first measurement.
+    private var shortestRoundTrip: Int64 = 0
+    private static let longestRoundTrip: Int64 = 60_000_000_000
 
     /// A session on which nothing has happened.
     package init(role: Role, limits: Limits = Limits()) {
@@ -125,7 +127,7 @@ extension Session {
         case .syn:
             return .send(FrameHeader(.ping, flags: .ack, streamID: .session, length: header.length))
         case .ack:
-            return roundTrips.end(with: header.length) ? .roundTripEnded : .pong(header.length)
+            return .pong(header.length)
         default:
             throw .malformedControlFrame(.ping)
         }
@@ -216,42 +218,31 @@ extension Session {
 // MARK: - Credit
 
 extension Session {
-    /// Bytes of the stream have gone where they were going: their credit is the peer's again.
-    package mutating func consumed(_ id: StreamID, count: Int) -> CreditAction {
-        guard var window = streams[id]?.receiveWindow else { return .none }
-        if window.wantsToGrow(after: roundTrips.lastMeasured) { grow(&window) }
-        window.consumed(count, during: roundTrips.underMeasurement)
-        var action = CreditAction.none
+    /// Bytes of the stream have gone where they were going: their credit is the peer's again. The header to send, once
+    /// enough is owed. `now` is a monotonic time in nanoseconds.
+    package mutating func consumed(_ id: StreamID, count: Int, now: @autoclosure () -> Int64) -> FrameHeader? {
+        guard var window = streams[id]?.receiveWindow else { return nil }
+        window.consumed(count)
+        var update: FrameHeader?
         if window.isDue {
-            action.update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(window.giveBack()))
-            if window.size < limits.largestWindow, grown < limits.growthBudget {
-                action.ping = beginRoundTrip()
-            }
+            if window.fellDue(at: now(), roundTrip: shortestRoundTrip) { grow(&window) }
+            update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(window.giveBack()))
         }
         streams[id]?.receiveWindow = window
-        return action
+        return update
     }
 
-    /// A ping that begins a round trip; nil while one is under way. Sent first on an idle session, it tells how long a round
-    /// trip takes when nothing is queued.
-    package mutating func beginRoundTrip() -> FrameHeader? {
-        roundTrips.begin().map { FrameHeader(.ping, flags: .syn, streamID: .session, length: $0) }
+    /// A ping took this long to come back: the shortest decides how windows grow. Times over a minute count as one.
+    package mutating func measured(roundTrip nanoseconds: Int64) {
+        let time = min(max(nanoseconds, 1), Session.longestRoundTrip)
+        shortestRoundTrip = shortestRoundTrip == 0 ? time : min(shortestRoundTrip, time)
     }
 
-    /// Must follow `.roundTripEnded`: how long it took. False when the round trip was stretched by queues on the way, in
-    /// which case windows do not grow by it.
-    package mutating func roundTripTook(nanoseconds: Int64) -> Bool {
-        roundTrips.took(nanoseconds: nanoseconds)
-    }
-
-    /// The stream carries a session of its own, whose round trips take longer than this one's: in one of them `count`
-    /// bytes of the stream were consumed. Doubles a window that this shows to hold the sender back; nil if it does not.
-    package mutating func widen(_ id: StreamID, consumedInRoundTrip count: Int) -> FrameHeader? {
-        guard var window = streams[id]?.receiveWindow, count * 2 >= window.size else { return nil }
-        grow(&window)
-        let credit = window.giveBack()
-        streams[id]?.receiveWindow = window
-        return credit > 0 ? FrameHeader(.windowUpdate, streamID: id, length: UInt32(credit)) : nil
+    /// The stream carries a session whose round trips are longer than this one's, for they span a second link.
+    package mutating func measured(roundTrip nanoseconds: Int64, carriedOn id: StreamID) {
+        let time = min(max(nanoseconds, 1), Session.longestRoundTrip)
+        guard let before = streams[id]?.receiveWindow.carriedRoundTrip else { return }
+        streams[id]?.receiveWindow.carriedRoundTrip = before == 0 ? time : min(before, time)
     }
 
     /// Passes on credit that comes from beyond, for a stream that is spliced. Nil when the stream is gone.
@@ -272,9 +263,9 @@ extension Session {
 // MARK: - The session itself
 
 extension Session {
-    /// A keepalive. `value` comes back as `.pong(value)`; it must be below 2^31.
+    /// A ping. `value` comes back as `.pong(value)`.
     package func ping(_ value: UInt32) -> FrameHeader {
-        FrameHeader(.ping, flags: .syn, streamID: .session, length: value & ~RoundTrips.mark)
+        FrameHeader(.ping, flags: .syn, streamID: .session, length: value)
     }
 
     /// Takes no new streams from now on; with a code other than `.normal`, the caller ends the session next.

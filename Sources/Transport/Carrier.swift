@@ -9,9 +9,8 @@ package protocol Carrier: AnyObject {
     var isWritable: Bool { get }
     /// Takes ciphertext; it leaves no later than the end of the running read cycle.
     func write(_ ciphertext: ByteBuffer)
-    /// The mux measures a round trip from here to `roundTripEnded`: what the carrier's own windows must cover.
-    func roundTripBegan()
-    func roundTripEnded()
+    /// A round trip of the mux took so long: the carrier's own windows must cover it.
+    func measured(roundTrip: TimeAmount)
     /// Ends the carrier once what was written has left.
     func close()
 }

@@ -26,7 +26,6 @@ package final class Link: ChannelInboundHandler {
     private var deadline: Scheduled<Void>?
     private var heardSinceTick = false
     private var silent = 0
-    private var pings: UInt32 = 0
     private var failure = "connection closed by the peer"
 
     /// Call it on the channel's event loop.
@@ -69,8 +68,7 @@ package final class Link: ChannelInboundHandler {
             let seconds = Int64(Link.silentIntervals) * Link.keepaliveInterval.nanoseconds / 1_000_000_000
             return mux.shutDown(.lost(reason: "nothing heard for \(seconds) s"))
         }
-        pings = (pings + 1) & 0x7fff_ffff
-        mux.ping(pings)
+        mux.ping()
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -127,8 +125,7 @@ extension Link: Carrier {
     }
 
     /// The kernel sizes a TCP connection's windows.
-    package func roundTripBegan() {}
-    package func roundTripEnded() {}
+    package func measured(roundTrip: TimeAmount) {}
 
     /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
     package func close() {
@@ -151,7 +148,8 @@ package enum Socket {
     /// Large enough that one read empties what a fast sender has queued; see Docs/PERFORMANCE.md.
     static let largestRead = 256 * 1024
 
-    /// Options for links and forwarded connections alike.
+    /// Options for links and forwarded connections alike. NIO keeps the last buffer that a channel read into, so they start
+    /// small: a bulk transfer doubles it read by read, an idle connection holds a page.
     package static func configure(_ channel: any Channel) throws {
         guard let options = channel.syncOptions else { return }
         try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -159,6 +157,6 @@ package enum Socket {
         try options.setOption(.maxMessagesPerRead, value: 1)
         try options.setOption(
             .recvAllocator,
-            value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16 * 1024, maximum: largestRead))
+            value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: largestRead))
     }
 }

@@ -1,4 +1,5 @@
 import DequeModule
+import Mux
 package import NIOCore
 package import Wire
 
@@ -51,7 +52,6 @@ package final class MuxStream: @unchecked Sendable {
     /// In the mux's list of streams that have something to send.
     var isReady = false
     private var ownerAwaitsRoom = false
-    private var consumedInRoundTrip = 0
 
     init(id: StreamID, mux: SecureMux) {
         self.id = id
@@ -99,7 +99,6 @@ package final class MuxStream: @unchecked Sendable {
 
     /// Returns the credit of `count` received bytes.
     package func consumed(_ count: Int) {
-        consumedInRoundTrip += count
         mux?.consumed(self, count: count)
     }
 
@@ -142,14 +141,9 @@ package final class MuxStream: @unchecked Sendable {
 
 /// A tunnel stream carries a session.
 extension MuxStream: Carrier {
-    package func roundTripBegan() {
-        consumedInRoundTrip = 0
-    }
-
-    /// The session's round trip spans both links, the one that this stream's mux measures only its own: a window that
-    /// grew by that alone would hold back whoever is at the far end of a longer link.
-    package func roundTripEnded() {
-        mux?.widen(self, consumedInRoundTrip: consumedInRoundTrip)
+    /// The session's round trip spans both links, the one that this stream's mux measures only its own.
+    package func measured(roundTrip: TimeAmount) {
+        mux?.session.measured(roundTrip: roundTrip.nanoseconds, carriedOn: id)
     }
 
     /// A peer that does not end its half in turn is not waited for.

@@ -37,7 +37,7 @@ extension SecureMux {
     private func becameEstablished() {
         phase = .running
         guard let peer = tls.peer else { return end(.handshake(reason: "the peer presented no certificate")) }
-        if let ping = session.beginRoundTrip() { beginRoundTrip(ping) }
+        ping()
         delegate?.muxEstablished(peerKey: peer.fingerprint)
     }
 
@@ -128,11 +128,8 @@ extension SecureMux {
             if payload > 0 { current = CurrentFrame(stream: nil, remaining: payload, ending: nil) }
         case .send(let header):
             put(header)
-        case .pong:
-            break
-        case .roundTripEnded:
-            let time = NIODeadline.now() - roundTripBegun
-            if session.roundTripTook(nanoseconds: time.nanoseconds) { carrier?.roundTripEnded() }
+        case .pong(let value):
+            receivedPong(value)
         case .goAway(let code):
             delegate?.muxGoingAway(code)
             if code != .normal { end(.lost(reason: "the peer ended the connection: \(code)")) }

@@ -39,13 +39,9 @@ extension SecureMux: Flushable {
     }
 
     func consumed(_ stream: MuxStream, count: Int) {
-        let action = session.consumed(stream.id, count: count)
-        if let ping = action.ping { beginRoundTrip(ping) }
-        if let update = action.update { put(update) }
-    }
-
-    func widen(_ stream: MuxStream, consumedInRoundTrip count: Int) {
-        if let update = session.widen(stream.id, consumedInRoundTrip: count) { put(update) }
+        let update = session.consumed(
+            stream.id, count: count, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds))
+        if let update { put(update) }
     }
 
     func grant(_ stream: MuxStream, count: Int) {

@@ -36,6 +36,8 @@ package final class SecureMux: @unchecked Sendable {
 
     /// Ciphertext that may gather before it is handed to the carrier, in bytes.
     static let batch = 256 * 1024
+    /// Pings sent one after the other at the start, so that the shortest round trip is known.
+    static let firstPings = 3
     /// Bytes of control frames that may pile up for a peer that does not read.
     static let controlLimit = 256 * 1024
     /// Payload of one data frame while other streams have something to send too.
@@ -67,7 +69,8 @@ package final class SecureMux: @unchecked Sendable {
     var withheld: [StreamID: Int] = [:]
     /// Control frames written since the carrier was last writable, in bytes.
     var unreadControl = 0
-    private(set) var roundTripBegun = NIODeadline.now()
+    private var pings: UInt32 = 0
+    private var pinged = NIODeadline.now()
 
     /// A mux that has not begun; see `start`. Call it on `eventLoop`.
     package init(
@@ -110,17 +113,21 @@ package final class SecureMux: @unchecked Sendable {
         return stream
     }
 
-    /// Sends a keepalive; its answer is noticed as something heard. `value` is below 2^31.
-    package func ping(_ value: UInt32) {
+    /// Measures a round trip: a sign of life for links, and what windows grow by.
+    func ping() {
         guard phase == .running else { return }
-        put(session.ping(value))
+        pings &+= 1
+        pinged = .now()
+        put(session.ping(pings))
     }
 
-    /// Sends the ping that begins a round trip.
-    func beginRoundTrip(_ ping: FrameHeader) {
-        roundTripBegun = .now()
-        put(ping)
-        carrier?.roundTripBegan()
+    func receivedPong(_ value: UInt32) {
+        guard value == pings else { return }
+        let roundTrip = NIODeadline.now() - pinged
+        session.measured(roundTrip: roundTrip.nanoseconds)
+        carrier?.measured(roundTrip: roundTrip)
+        // The first ones find both hosts busy with the handshake.
+        if pings < SecureMux.firstPings { ping() }
     }
 
     /// Ends it in good order: go-away, close_notify, then the carrier. Every stream hears `reason`.

@@ -77,7 +77,7 @@ private struct MisbehavingPeer {
     mutating func nextHeader() -> FrameHeader {
         if random.oneIn(100) { return nonsense() }
         if random.oneIn(20) {
-            let value = random.oneIn(2) ? RoundTrips.mark | UInt32.random(in: 0...30, using: &random) : length()
+            let value = length()
             return FrameHeader(.ping, flags: random.oneIn(2) ? .syn : .ack, streamID: .session, length: value)
         }
         let kind: FrameHeader.Kind = random.oneIn(2) ? .data : .windowUpdate
@@ -130,7 +130,7 @@ private struct MisbehavingPeer {
     private mutating func consume(_ id: StreamID) {
         guard let window = session.streams[id]?.receiveWindow else { return }
         let unread = window.size - window.remaining - window.owed
-        if unread > 0 { _ = session.consumed(id, count: unread) }
+        if unread > 0 { _ = session.consumed(id, count: unread, now: 0) }
     }
 }
 
@@ -139,7 +139,7 @@ extension ReceiveAction {
         switch self {
         case .stream(let event): event.payload
         case .discard(let payload), .reset(_, _, _, let payload): payload
-        case .none, .send, .pong, .roundTripEnded, .goAway: 0
+        case .none, .send, .pong, .goAway: 0
         }
     }
 }

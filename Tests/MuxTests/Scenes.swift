@@ -100,8 +100,8 @@ enum Happening: String, CaseIterable {
         case .finish: sent(session.finish(id))
         case .reset: sent(session.reset(id))
         case .accept: sent(session.accept(id))
-        case .consumeLittle: sent(session.consumed(id, count: 10).update)
-        case .consumeMuch: sent(session.consumed(id, count: 131_072).update)
+        case .consumeLittle: sent(session.consumed(id, count: 10, now: 0))
+        case .consumeMuch: sent(session.consumed(id, count: 131_072, now: 0))
         case .grant: sent(session.grant(id, count: 5))
         }
     }

@@ -139,11 +139,11 @@ struct StreamTests {
         #expect(session.sendCredit(id) == 0)
         #expect(session.send(id, count: 1) == nil)
         #expect(try session.receive(FrameHeader(.data, streamID: id, length: 200_000)).payload == 200_000)
-        #expect(session.consumed(id, count: 200_000).update?.length == 200_000)
+        #expect(session.consumed(id, count: 200_000, now: 0)?.length == 200_000)
         let end = FrameHeader(.data, flags: .fin, streamID: id, length: 50)
         #expect(try session.receive(end) == .stream(StreamEvent(id: id, payload: 50, ending: .finished)))
         #expect(!session.isOpen(id))
-        #expect(session.consumed(id, count: 50) == .none)
+        #expect(session.consumed(id, count: 50, now: 0) == nil)
     }
 }
 
@@ -223,7 +223,7 @@ struct ControlFrameTests {
     @Test("a pong that nobody asked for is told, and changes nothing")
     func strayPong() throws {
         var session = Session(role: .dialer)
-        for value: UInt32 in [0, 1, RoundTrips.mark, RoundTrips.mark | 1, .max] {
+        for value: UInt32 in [0, 1, 1 << 31, .max] {
             let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: value)
             #expect(try session.receive(pong) == .pong(value))
         }

@@ -64,9 +64,9 @@ struct WindowTests {
         let (id, _) = try session.open()
         _ = try session.receive(FrameHeader(.data, streamID: id, length: 262_144))
         #expect(session.streams[id]?.receiveWindow.remaining == 0)
-        #expect(session.consumed(id, count: 131_071).update == nil)
+        #expect(session.consumed(id, count: 131_071, now: 0) == nil)
         #expect(
-            session.consumed(id, count: 1).update == FrameHeader(.windowUpdate, streamID: id, length: 131_072))
+            session.consumed(id, count: 1, now: 0) == FrameHeader(.windowUpdate, streamID: id, length: 131_072))
         #expect(session.streams[id]?.receiveWindow.remaining == 131_072)
     }
 
@@ -85,93 +85,75 @@ struct WindowTests {
         }
     }
 
-    @Test("a window doubles when a round trip consumed half of it")
+    @Test("a window doubles when half of it is consumed within two round trips")
     func growth() throws {
-        var reader = try Reader()
-        let ping = try #require(reader.consume(128 * kib).ping)
-        #expect(ping.flags == .syn)
-        #expect(ping.length >= RoundTrips.mark)
-        // Half a window, in two parts, within the round trip.
-        #expect(reader.consume(64 * kib).ping == nil)
-        #expect(reader.consume(64 * kib).ping == nil)
-        #expect(reader.size == 256 * kib)
-        try reader.answer(ping)
-        let after = reader.consume(1)
-        #expect(reader.size == 512 * kib)
+        var reader = try Reader(roundTrip: 10 * millisecond)
+        #expect(reader.consume(128 * kib, after: 0) == UInt32(128 * kib))
+        #expect(reader.consume(64 * kib, after: 10 * millisecond) == nil)
         // The new half goes out at once, with what was owed.
-        #expect(after.update?.length == UInt32(256 * kib + 1))
-        #expect(after.ping != nil)
+        #expect(reader.consume(64 * kib, after: 10 * millisecond - 1) == UInt32(384 * kib))
+        #expect(reader.size == 512 * kib)
+        #expect(reader.session.grown == 256 * kib)
     }
 
-    @Test("a stream that carries a session widens by the session's round trips")
-    func widening() throws {
-        var session = Session(role: .acceptor)
-        let id = StreamID(1)
-        _ = try session.receive(FrameHeader(.windowUpdate, flags: .syn, streamID: id, length: 0))
-        let short = session.widen(id, consumedInRoundTrip: 128 * kib - 1)
-        #expect(short == nil)
-        let update = session.widen(id, consumedInRoundTrip: 128 * kib)
-        #expect(update == FrameHeader(.windowUpdate, streamID: id, length: UInt32(256 * kib)))
-        #expect(session.grown == 256 * kib)
-        // What was widened may be sent: twice the initial window, and not a byte more.
-        let all = FrameHeader(.data, streamID: id, length: UInt32(512 * kib))
-        let taken = try session.receive(all)
-        #expect(taken == .stream(StreamEvent(id: id, payload: 512 * kib)))
-        guard case .reset = try session.receive(FrameHeader(.data, streamID: id, length: 1)) else {
-            Issue.record("a byte beyond what was granted was taken")
-            return
-        }
-        let late = session.widen(id, consumedInRoundTrip: 512 * kib)
-        #expect(late == nil)
-    }
-
-    @Test("a byte less than half a window in a round trip, and it stays")
+    @Test("a nanosecond slower, and it stays")
     func noGrowth() throws {
-        var reader = try Reader()
-        let ping = try #require(reader.consume(128 * kib).ping)
-        _ = reader.consume(128 * kib - 1)
-        try reader.answer(ping)
-        _ = reader.consume(1)
+        var reader = try Reader(roundTrip: 10 * millisecond)
+        _ = reader.consume(128 * kib, after: 0)
+        #expect(reader.consume(128 * kib, after: 20 * millisecond) == UInt32(128 * kib))
         #expect(reader.size == 256 * kib)
     }
 
-    @Test("what was consumed in one round trip does not count in the next")
-    func roundTripsApart() throws {
-        var reader = try Reader()
-        for _ in 0..<20 {
-            let ping = try #require(reader.consume(128 * kib).ping)
-            // A quarter of the window within the round trip, a quarter after it.
-            _ = reader.consume(64 * kib)
-            try reader.answer(ping)
+    @Test("the shortest round trip counts, not the last: a queue is no reason to queue more")
+    func shortestCounts() throws {
+        var reader = try Reader(roundTrip: 10 * millisecond)
+        reader.session.measured(roundTrip: 900 * millisecond)
+        for _ in 0..<50 { _ = reader.consume(128 * kib, after: 20 * millisecond) }
+        #expect(reader.size == 256 * kib)
+    }
+
+    @Test("on the shortest of paths a millisecond is fast")
+    func floor() throws {
+        var fast = try Reader(roundTrip: 1000)
+        for _ in 0..<2 { _ = fast.consume(128 * kib, after: millisecond - 1) }
+        #expect(fast.size == 512 * kib)
+        var slow = try Reader(roundTrip: 1000)
+        for _ in 0..<50 { _ = slow.consume(128 * kib, after: millisecond) }
+        #expect(slow.size == 256 * kib)
+    }
+
+    @Test("a stream that carries a session grows by that session's round trip")
+    func carried() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        reader.session.measured(roundTrip: 40 * millisecond, carriedOn: reader.id)
+        for _ in 0..<2 { _ = reader.consume(128 * kib, after: 79 * millisecond) }
+        #expect(reader.size == 512 * kib)
+        let other = try reader.session.open().0
+        for _ in 0..<2 { _ = reader.consume(128 * kib, of: other, after: 79 * millisecond) }
+        #expect(reader.size(of: other) == 256 * kib)
+    }
+
+    @Test("a round trip of no time or of years neither traps nor stops growth at its bounds")
+    func absurdTimes() throws {
+        for time in [Int64.min, -1, 0, .max] {
+            var reader = try Reader(roundTrip: time)
+            reader.session.measured(roundTrip: time, carriedOn: reader.id)
+            #expect(try reader.consumeFast(rounds: 3) > 256 * kib)
         }
-        #expect(reader.size == 256 * kib)
     }
 
-    @Test("a reader that is slow against the round trip never grows, however much it reads in the end")
+    @Test("a slow reader never grows, however much it reads in the end")
     func slowReader() throws {
-        var reader = try Reader()
-        for _ in 0..<100 {
-            for _ in 0..<16 {
-                if let ping = reader.consume(8 * kib).ping { try reader.answer(ping) }
-            }
-        }
+        var reader = try Reader(roundTrip: millisecond)
+        for _ in 0..<1000 { _ = reader.consume(8 * kib, after: millisecond) }
         #expect(reader.size == 256 * kib)
         #expect(reader.session.grown == 0)
-    }
-
-    @Test("a peer that never answers pings gets no growth, and only one ping")
-    func silentPeer() throws {
-        var reader = try Reader()
-        let pings = (0..<200).compactMap { _ in reader.consume(64 * kib).ping }
-        #expect(pings.count == 1)
-        #expect(reader.size == 256 * kib)
     }
 
     @Test("a window grows to 16 MiB and no further")
     func largestWindow() throws {
         var reader = try Reader(limits: Limits(growthBudget: 1024 * mib))
         #expect(try reader.consumeFast(rounds: 30) == 16 * mib)
-        #expect(reader.consume(16 * mib).ping == nil, "nothing is left to find out")
     }
 
     @Test("a largest window that is no power of two is met exactly")
@@ -216,115 +198,38 @@ struct WindowTests {
         #expect(!reader.session.isOpen(id))
         #expect(reader.session.grown == 0)
     }
-
-    @Test("streams that take turns grow alike: the one that begins a round trip does not keep the other from asking")
-    func fairness() throws {
-        var reader = try Reader(limits: Limits(growthBudget: 1024 * mib))
-        let first = reader.id
-        let second = try reader.session.open().0
-        var ping = try #require(reader.consume(128 * kib).ping)
-        for _ in 0..<10 {
-            // Each reads as much as it may in the round trip, and the first stream is always first after it.
-            reader.consumeWhole(first)
-            reader.consumeWhole(second)
-            try reader.answer(ping)
-            guard let next = reader.consume(reader.size(of: first)).ping else { break }
-            ping = next
-        }
-        #expect(reader.size(of: first) > 256 * kib)
-        #expect(reader.size(of: second) > 256 * kib)
-    }
-
-    @Test("one round trip is measured at a time, and only its own answer ends it")
-    func roundTrips() {
-        var trips = RoundTrips()
-        let begun = [trips.begin(), trips.begin()]
-        #expect(begun == [RoundTrips.mark | 1, nil])
-        let strays = [trips.end(with: RoundTrips.mark | 2), trips.end(with: 1)]
-        #expect(strays == [false, false])
-        #expect(trips.lastMeasured == 0)
-        let ended = [trips.end(with: RoundTrips.mark | 1), trips.end(with: RoundTrips.mark | 1)]
-        #expect(ended == [true, false])
-        #expect(trips.lastMeasured == 0)
-        let counts = trips.took(nanoseconds: 1)
-        #expect(counts)
-        #expect(trips.lastMeasured == 1)
-        let next = trips.begin()
-        #expect(next == RoundTrips.mark | 2)
-    }
-
-    @Test("a round trip that a queue stretches does not count")
-    func stretched() {
-        var trips = RoundTrips()
-        /// The shortest first: 30 ms; then up to twice that and 2 ms count.
-        let counted = [30_000_000, 62_000_000, 62_000_004, 900_000_000, 40_000_000].map { (time: Int64) in
-            let value = trips.begin() ?? 0
-            let ended = trips.end(with: value)
-            #expect(ended)
-            return trips.took(nanoseconds: time)
-        }
-        #expect(counted == [true, true, false, false, true])
-        #expect(trips.lastMeasured == 5)
-    }
-
-    @Test("a window does not grow by a round trip that was stretched")
-    func noGrowthByQueue() throws {
-        var reader = try Reader()
-        let first = try #require(reader.consume(128 * kib).ping)
-        try reader.answer(first)
-        let second = try #require(reader.consume(128 * kib).ping)
-        _ = reader.consume(128 * kib)
-        let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: second.length)
-        let ended = try reader.session.receive(pong)
-        #expect(ended == .roundTripEnded)
-        let counts = reader.session.roundTripTook(nanoseconds: 100_000_000)
-        #expect(!counts)
-        _ = reader.consume(1)
-        #expect(reader.size == 256 * kib)
-    }
-
-    @Test("a keepalive's value never meets a growth ping's")
-    func pingValues() {
-        let session = Session(role: .dialer)
-        #expect(session.ping(0x7fff_ffff).length == 0x7fff_ffff)
-        #expect(session.ping(.max).length == 0x7fff_ffff)
-    }
 }
 
-/// One side of a session whose stream receives what it consumes.
+private let millisecond: Int64 = 1_000_000
+
+/// One side of a session whose stream receives what it consumes, and a clock.
 private struct Reader {
     var session: Session
     var id: StreamID
+    var now: Int64 = 0
 
-    init(limits: Limits = Limits()) throws {
+    init(limits: Limits = Limits(), roundTrip: Int64 = 100 * millisecond) throws {
         session = Session(role: .dialer, limits: limits)
         id = try session.open().0
+        session.measured(roundTrip: roundTrip)
     }
 
     var size: Int { size(of: id) }
 
     func size(of id: StreamID) -> Int { session.streams[id]?.receiveWindow.size ?? 0 }
 
-    mutating func consume(_ count: Int) -> CreditAction { session.consumed(id, count: count) }
-
-    mutating func consumeWhole(_ id: StreamID) { _ = session.consumed(id, count: size(of: id)) }
-
-    mutating func answer(_ ping: FrameHeader) throws {
-        let pong = FrameHeader(.ping, flags: .ack, streamID: .session, length: ping.length)
-        let action = try session.receive(pong)
-        #expect(action == .roundTripEnded)
-        let counts = session.roundTripTook(nanoseconds: 1_000_000)
-        #expect(counts)
+    /// The credit that goes out when `count` bytes are consumed some time after the last.
+    mutating func consume(_ count: Int, of other: StreamID? = nil, after time: Int64) -> UInt32? {
+        now += time
+        return session.consumed(other ?? id, count: count, now: now)?.length
     }
 
-    /// Consumes a whole window in each of a number of round trips, and returns what it grew to.
+    /// Consumes whole windows in no time, and returns what they grew to.
     mutating func consumeFast(rounds: Int) throws -> Int {
         for _ in 0..<rounds {
-            let ping = consume(size).ping
-            _ = consume(size)
-            if let ping { try answer(ping) }
+            let credit = consume(size, after: 0)
+            #expect(credit != nil)
         }
-        _ = consume(1)
         return size
     }
 }

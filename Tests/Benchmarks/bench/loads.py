@@ -19,6 +19,7 @@ done = function(summary, latency)
         e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
+REQUEST_INTERVAL = 0.005  # seconds, of small requests
 GET = b"GET /1k HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
@@ -42,13 +43,16 @@ def last_json(text, error):
     raise LoadFailure((error or text)[-300:].strip() or "no result")
 
 
-def iperf(port, seconds, streams, direction):
-    """Bytes that arrived, and Gbit/s as the receiver saw them."""
-    argv = ["iperf3", "-c", HOST, "-p", port, "-t", seconds, "-P", streams, "-J", "--connect-timeout", 5000]
+def iperf(port, seconds, streams, direction, host=HOST, prefix=(), omit=0):
+    """Bytes that arrived, and Gbit/s as the receiver saw them, the first `omit` seconds left out. `prefix` goes before the
+    command."""
+    argv = [*prefix, "iperf3", "-c", host, "-p", port, "-t", seconds, "-P", streams, "-J", "--connect-timeout", 5000]
+    if omit:
+        argv += ["-O", omit]
     for attempt in range(4):
         if attempt:
             time.sleep(1)  # a server that is not over its last client yet says that it is busy
-        output, error = run(argv + (["-R"] if direction == "down" else []), seconds * 2 + 20)
+        output, error = run(argv + (["-R"] if direction == "down" else []), (seconds + omit) * 2 + 20)
         try:
             report = json.loads(output)
             if "error" not in report:
@@ -94,15 +98,21 @@ def bulk(command, ports, direction, seconds):
 
 
 def small_requests(port, seconds):
-    """One request at a time on one connection to the pump: the median and 99th percentile in microseconds."""
-    took = []
+    """One request at a time on one connection to the pump: the median and 99th percentile in microseconds.
+
+    They are spread evenly over the time. One right behind the other would be most where they are quick, and so tell
+    nothing of a tunnel that stops for a while.
+    """
+    took, due = [], time.monotonic()
     with socket.create_connection((HOST, port), 5) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(b"r")
-        end = time.monotonic() + seconds
+        end = due + seconds
         try:
-            while time.monotonic() < end:
+            while due < end:
+                time.sleep(max(0, due - time.monotonic()))
                 begun = time.monotonic()
+                due = max(due + REQUEST_INTERVAL, begun)
                 connection.sendall(pump.REQUEST)
                 pump.receive_exactly(connection, len(pump.ANSWER))
                 took.append((time.monotonic() - begun) * 1e6)

@@ -56,7 +56,7 @@ class Processes:
     def __exit__(self, *_):
         self.stop()
 
-    def start(self, name, argv, cpus=None):
+    def start(self, name, argv, cpus=None, stdin=subprocess.DEVNULL):
         """Starts a program; `cpus` confines it to these. It dies with this one, however that comes about."""
 
         def prepare():
@@ -67,8 +67,8 @@ class Processes:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ADIT_")}
         log = self.folder / f"{name}.log"
         with open(log, "wb") as output:
-            popen = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                     env=environment, preexec_fn=prepare)
+            popen = subprocess.Popen([str(a) for a in argv], stdin=stdin, stdout=output, stderr=output, env=environment,
+                                     preexec_fn=prepare)
         process = Process(name, popen, log)
         self.started.append(process)
         return process
@@ -126,16 +126,17 @@ def cpu_seconds(roles):
                       if (fields := stat_fields(pid))) / TICKS_PER_SECOND for role, pids in roles.items()}
 
 
-def resident_bytes(roles):
-    """role -> bytes of its processes that are resident; pages that several share count for each."""
-    return {role: sum(resident(pid) for pid in descendants(pids)) for role, pids in roles.items()}
+def memory_bytes(roles, kind="Rss"):
+    """role -> bytes of its processes: `Rss`, what is resident (shared pages count for each), or `Anonymous`, what no file backs."""
+    return {role: sum(process_memory(pid, kind) for pid in descendants(pids)) for role, pids in roles.items()}
 
 
-def resident(pid):
+def process_memory(pid, kind):
+    # Not VmRSS of /proc/PID/status: the kernel keeps that per CPU, and it may be some hundred KiB behind.
     with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status") as file:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
             for line in file:
-                if line.startswith("VmRSS:"):
+                if line.startswith(f"{kind}:"):
                     return int(line.split()[1]) * 1024
     return 0
 
