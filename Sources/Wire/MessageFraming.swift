@@ -22,6 +22,10 @@ package enum Message {
 
     /// Decodes the JSON that `MessageBuffer` gathered.
     package static func decode<Value: Decodable>(_ type: Value.Type, from json: [UInt8]) throws(MessageError) -> Value {
+        // The decoder would guess UTF-16 and UTF-32, too: both have zero bytes, or begin with a mark.
+        guard json.first == UInt8(ascii: "{"), !json.contains(0) else {
+            throw .malformed("\(type) is not a JSON object in UTF-8")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(json))
         } catch let error as DecodingError {

@@ -83,6 +83,18 @@ struct MessageFramingTests {
         #expect(throws: MessageError.tooLarge(16_385)) { try Message.encode(Welcome(software: fits + "a")) }
     }
 
+    @Test("JSON in another encoding, or behind a byte order mark, is refused")
+    func otherEncodings() {
+        let text = "{\"software\":\"x\"}"
+        let little = text.utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+        let big = text.utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 0xff)] }
+        for json in [little, big, [0xef, 0xbb, 0xbf] + Array(text.utf8), [0xff, 0xfe] + little, Array("[]".utf8)] {
+            #expect(throws: MessageError.malformed("Welcome is not a JSON object in UTF-8")) {
+                try Message.decode(Welcome.self, from: json)
+            }
+        }
+    }
+
     private func take(_ bytes: [UInt8], into buffer: inout MessageBuffer) throws -> (consumed: Int, json: [UInt8]?) {
         try bytes.withUnsafeBytes { try buffer.take($0) }
     }

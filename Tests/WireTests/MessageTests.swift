@@ -138,7 +138,7 @@ struct MessageTests {
             (#"{"version":"1","role":"client","token":"t","software":"s"}"#, "Hello has a bad version"),
             (#"{"version":1.5,"role":"client","token":"t","software":"s"}"#, "Hello cannot be read"),
             (#"{"version":1e99,"role":"client","token":"t","software":"s"}"#, "Hello cannot be read"),
-            (#"["version"]"#, "Hello cannot be read"),
+            (#"["version"]"#, "Hello is not a JSON object in UTF-8"),
             (#"{"version":1,"role":"relay","token":"t","software":"s"}"#, "Hello has a bad role"),
             (#"{"version":1,"role":"client","token":null,"software":"s"}"#, "Hello has a bad token"),
             (#"{"version":1,"role":"agent","token":"t","software":"s","agent_id":"a b"}"#, "Hello has a bad agent_id"),
