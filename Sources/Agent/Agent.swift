@@ -2,7 +2,6 @@ import EndToEnd
 package import Logging
 import Mux
 import NIOCore
-import NIOPosix
 import Transport
 import Wire
 
@@ -24,14 +23,7 @@ package struct Agent: Sendable {
     /// Returns when cancelled. Throws `LinkFailure` when trying again is pointless: the relay's key is not the expected
     /// one, or the relay refuses this token or ID.
     package func run() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        do {
-            try await run(on: group.any())
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
+        try await withEventLoops(1) { try await run(on: $0.any()) }
     }
 
     private func run(on eventLoop: any EventLoop) async throws {

@@ -1,7 +1,6 @@
 import EndToEnd
 package import Logging
 import NIOCore
-import NIOPosix
 import Transport
 import Wire
 
@@ -24,14 +23,7 @@ package struct Connect: Sendable {
     /// Returns when cancelled. Throws `ConnectFailure` when the local address cannot be had, and `LinkFailure` when
     /// trying again is pointless, or, with `exitOnFailure`, when anything fails.
     package func run() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        do {
-            try await run(on: group.any())
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
+        try await withEventLoops(1) { try await run(on: $0.any()) }
     }
 
     private func run(on eventLoop: any EventLoop) async throws {

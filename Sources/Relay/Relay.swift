@@ -27,14 +27,7 @@ package struct Relay: Sendable {
     /// Returns when cancelled, after every peer has been told. `listening` is called once, with the port chosen. Throws
     /// `RelayFailure.cannotListen`.
     package func run(listening: @escaping @Sendable (HostPort) -> Void) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        do {
-            try await run(on: group, listening: listening)
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
+        try await withEventLoops(System.coreCount) { try await run(on: $0, listening: listening) }
     }
 
     private func run(
