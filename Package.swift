@@ -59,6 +59,14 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        // Work for deploy/instruction-counts to count.
+        .executableTarget(
+            name: "instruction-counts",
+            dependencies: [
+                "Transport", "TLSEngine", "Tokens", "Mux", "Wire", nioCore,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            path: "Tests/InstructionCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
         tests("HouseTests", []),
         tests("WireTests", ["Wire"]),
         tests("MuxTests", ["Mux", "Wire"]),

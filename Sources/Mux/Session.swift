@@ -28,6 +28,10 @@ package struct Session: Sendable {
     private(set) var unaccepted = 0
     /// What all windows together have beyond their initial size.
     private(set) var grown = 0
+    /// The largest window that a stream has earned: the next that is held back goes there in one step. Doubling would
+    /// starve the carrier for many round trips, in which TCP forgets what the path can bear. Streams that carry sessions
+    /// lead to different peers, and do not learn of each other.
+    private var provenWindow = Protocol.initialWindow
     /// In nanoseconds; 0 before the first measurement.
     private var shortestRoundTrip: Int64 = 0
     private static let longestRoundTrip: Int64 = 60_000_000_000
@@ -66,22 +70,22 @@ extension Session {
     private mutating func receiveStreamFrame(_ header: FrameHeader) throws(SessionError) -> ReceiveAction {
         let id = header.streamID
         guard id != .session else { throw .badStreamID(id) }
-        if header.flags.contains(.syn) {
+        if header.flags.has(.syn) {
             if let refusal = try receiveOpening(header) { return refusal }
         }
         guard var stream = streams[id] else {
             guard wasOpened(id) else { throw .neverOpened(id) }
             return header.payloadLength > 0 ? .discard(payload: header.payloadLength) : .none
         }
-        if header.flags.contains(.rst) {
+        if header.flags.has(.rst) {
             remove(id)
             // Payload of a frame that also resets is nobody's; it is dropped like the stream.
-            var event = StreamEvent(id: id, opened: header.flags.contains(.syn), ending: .reset)
+            var event = StreamEvent(id: id, opened: header.flags.has(.syn), ending: .reset)
             event.payload = header.payloadLength
             return .stream(event)
         }
-        if header.flags.contains(.ack), stream.acknowledgement == .awaited { stream.acknowledgement = .done }
-        var event = StreamEvent(id: id, opened: header.flags.contains(.syn))
+        if header.flags.has(.ack), stream.acknowledgement == .awaited { stream.acknowledgement = .done }
+        var event = StreamEvent(id: id, opened: header.flags.has(.syn))
         switch header.kind {
         case .data:
             do throws(StreamError) {
@@ -95,7 +99,7 @@ extension Session {
             event.credit = Int(header.length)
         }
         streams[id] = stream
-        if header.flags.contains(.fin) {
+        if header.flags.has(.fin) {
             event.ending = .finished
             if stream.receivedFinish() == .gone { remove(id) } else { streams[id] = stream }
         }
@@ -181,7 +185,8 @@ extension Session {
 
     /// Debits `count` bytes and returns the header to put before them. Nil, and nothing debited, beyond the credit.
     package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
-        guard let length = UInt32(exactly: count), streams[id]?.take(count) == true else { return nil }
+        guard let length = UInt32(exactly: count), var stream = streams[id], stream.take(count) else { return nil }
+        streams[id] = stream
         return FrameHeader(.data, streamID: id, length: length)
     }
 
@@ -221,14 +226,15 @@ extension Session {
     /// Bytes of the stream have gone where they were going: their credit is the peer's again. The header to send, once
     /// enough is owed. `now` is a monotonic time in nanoseconds.
     package mutating func consumed(_ id: StreamID, count: Int, now: @autoclosure () -> Int64) -> FrameHeader? {
-        guard var window = streams[id]?.receiveWindow else { return nil }
-        window.consumed(count)
+        // Taken out and put back whole: a change in place allocates, and this is done for every frame.
+        guard var stream = streams[id] else { return nil }
+        stream.receiveWindow.consumed(count)
         var update: FrameHeader?
-        if window.isDue {
-            if window.fellDue(at: now(), roundTrip: shortestRoundTrip) { grow(&window) }
-            update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(window.giveBack()))
+        if stream.receiveWindow.isDue {
+            if stream.receiveWindow.fellDue(at: now(), roundTrip: shortestRoundTrip) { grow(&stream.receiveWindow) }
+            update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(stream.receiveWindow.giveBack()))
         }
-        streams[id]?.receiveWindow = window
+        streams[id] = stream
         return update
     }
 
@@ -247,16 +253,21 @@ extension Session {
 
     /// Passes on credit that comes from beyond, for a stream that is spliced. Nil when the stream is gone.
     package mutating func grant(_ id: StreamID, count: Int) -> FrameHeader? {
-        guard streams[id] != nil, let length = UInt32(exactly: count), length > 0 else { return nil }
-        streams[id]?.receiveWindow.grant(count)
+        guard var stream = streams[id], let length = UInt32(exactly: count), length > 0 else { return nil }
+        stream.receiveWindow.grant(count)
+        streams[id] = stream
         return FrameHeader(.windowUpdate, streamID: id, length: length)
     }
 
     private mutating func grow(_ window: inout ReceiveWindow) {
-        let more = min(window.size, limits.largestWindow - window.size, limits.growthBudget - grown)
+        let left = limits.growthBudget - grown
+        var step = window.size
+        if window.carriedRoundTrip == 0 { step = max(step, min(provenWindow - window.size, left / 4)) }
+        let more = min(step, limits.largestWindow - window.size, left)
         guard more > 0 else { return }
         window.grow(by: more)
         grown += more
+        if window.carriedRoundTrip == 0 { provenWindow = max(provenWindow, window.size) }
     }
 }
 

@@ -21,7 +21,6 @@
 // segments. Yet loss, lateness and a full queue strike *segments*, as on a wire: a packet out of whose middle some are
 // lost is cut, and its remaining runs go on as packets of their own. A run is delivered when its last segment would be.
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -61,7 +60,7 @@ struct direction {
     uint64_t lastDue;    // packets that are not late stay in order, even when the delay is shortened
     struct packet *first, *last;
     uint64_t memory;
-    uint64_t packets, segments, bytes, lost, late, overflowed, swallowed, refused, deepest;
+    unsigned long long packets, segments, bytes, lost, late, overflowed, swallowed, refused, deepest;
 };
 
 static struct direction links[2] = {{.name = "ab"}, {.name = "ba"}};
@@ -253,8 +252,8 @@ static int openDevice(const char *namespace, const char *device) {
 
 static void printStats(void) {
     for (struct direction *d = links; d < links + 2; d++)
-        printf("{\"direction\":\"%s\",\"packets\":%lu,\"segments\":%lu,\"bytes\":%lu,\"lost\":%lu,\"late\":%lu,"
-               "\"overflowed\":%lu,\"swallowed\":%lu,\"refused\":%lu,\"deepest_queue\":%lu}\n",
+        printf("{\"direction\":\"%s\",\"packets\":%llu,\"segments\":%llu,\"bytes\":%llu,\"lost\":%llu,\"late\":%llu,"
+               "\"overflowed\":%llu,\"swallowed\":%llu,\"refused\":%llu,\"deepest_queue\":%llu}\n",
                d->name, d->packets, d->segments, d->bytes, d->lost, d->late, d->overflowed, d->swallowed, d->refused,
                d->deepest);
     fflush(stdout);

@@ -14,14 +14,14 @@
 #                                   -- are both links', those behind it the agent's alone (see link-emulator.c)
 #   two-links.sh in NAME client|relay|agent COMMAND...   runs COMMAND in that namespace (as: ip netns exec NAME-client ...)
 #   two-links.sh tell NAME client|agent SETTING VALUE    changes a running link: tell NAME client ab.loss 0.001
-#   two-links.sh stats NAME                              ends no link, and prints each direction's counters
+#   two-links.sh stats NAME                              prints the counters of each link and direction
 #   two-links.sh down NAME...                            removes all of it; what still runs inside is the caller's to end
 #
 # For instance, 1 Gbit/s and 40 ms of round trip on each link, with a packet in a thousand lost on the client's:
 #   name=$(Tests/Emulator/two-links.sh up delay=20 queue=5000000)
 #   Tests/Emulator/two-links.sh tell "$name" client loss 0.001
 #
-# Needs root, iproute2, and a C compiler the first time (LINK_EMULATOR names a program that is built already).
+# Needs root, iproute2, /dev/net/tun and a C compiler (or LINK_EMULATOR, which names a program that is built already).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,13 +31,10 @@ usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0"; exit "${1:-64}"; }
 fail() { echo "two-links.sh: $*" >&2; exit 1; }
 state() { [ -d "$states/$1.links" ] || fail "no links named $1"; echo "$states/$1.links"; }
 
-build() {  # prints the emulator's path; makes it anew when its source is newer
-    local program=${LINK_EMULATOR:-$states/link-emulator-$(id -u)}
-    if [ -z "${LINK_EMULATOR:-}" ] && [ ! "$program" -nt "$here/link-emulator.c" ]; then
-        "${CC:-cc}" -std=c11 -O2 -Wall -Wextra -Werror -o "$program.$$" "$here/link-emulator.c"
-        mv "$program.$$" "$program"
-    fi
-    echo "$program"
+build() {  # directory; prints the emulator's path
+    if [ -n "${LINK_EMULATOR:-}" ]; then echo "$LINK_EMULATOR"; return; fi
+    "${CC:-cc}" -std=c11 -O2 -Wall -Wextra -Werror -o "$1/link-emulator" "$here/link-emulator.c"
+    echo "$1/link-emulator"
 }
 
 address() {  # namespace device address
@@ -68,10 +65,10 @@ up() {
     case "${1:-}" in ''|--|*=*) ;; *) name=$1; shift;; esac
     while [ $# -gt 0 ] && [ "$1" != -- ]; do both+=("$1"); shift; done
     if [ "${1:-}" = -- ]; then shift; agents=("$@"); fi
-    emulator=$(build)
     d=$states/$name.links
-    mkdir "$d"
+    mkdir -m 700 "$d"
     trap 'down "$name"' EXIT    # half of it is worth nothing
+    emulator=$(build "$d")
     for place in client relay agent; do
         ip netns add "$name-$place"
         ip -n "$name-$place" link set lo up
@@ -92,9 +89,9 @@ tell() {  # name link setting value
 }
 
 stats() {  # name
-    local d link; d=$(state "$1")
+    local d link before; d=$(state "$1")
     for link in client agent; do
-        local before; before=$(wc -l <"$d/$link.out")
+        before=$(wc -l <"$d/$link.out")
         tell "$1" "$link" stats
         for _ in $(seq 100); do
             [ "$(wc -l <"$d/$link.out")" -ge $((before + 2)) ] && break

@@ -11,8 +11,8 @@ import Darwin
 ///     instruction-counts PART         prepares the part's work, and does it
 ///     instruction-counts PART idle    prepares it only: what is to be subtracted
 ///
-/// Nothing here depends on time: windows keep their size or grow by round trips of a given length, links are memory, and
-/// the event loop is NIO's embedded one, which runs when it is told to.
+/// Nothing here depends on time: windows keep their size or grow by round trips of a given length, links are memory,
+/// and the event loop is NIO's embedded one, which runs when it is told to.
 @main
 enum InstructionCounts {
     /// What is counted apart, so that a figure says where the instructions went.

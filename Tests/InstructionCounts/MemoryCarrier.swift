@@ -1,8 +1,8 @@
 import NIOCore
 import Transport
 
-/// One direction of a link without a socket. What is written stays here until it is delivered, copied as a kernel would,
-/// so that the sender has its buffer back.
+/// One direction of a link without a socket. What is written stays here until it is delivered, copied as a kernel
+/// would, so that the sender has its buffer back.
 ///
 /// It has no high-water mark: the streams' windows bound what piles up.
 final class MemoryCarrier: Carrier {

@@ -142,6 +142,27 @@ struct WindowTests {
         }
     }
 
+    @Test("the next stream that is held back goes in one step to the window that another has earned")
+    func leap() throws {
+        var reader = try Reader(roundTrip: 10 * millisecond)
+        #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
+        reader.id = try reader.session.open().0
+        _ = reader.consume(128 * kib, after: 0)
+        #expect(reader.size == 256 * kib, "not before it has shown that it is held back")
+        _ = reader.consume(128 * kib, after: millisecond)
+        #expect(reader.size == 4 * mib)
+    }
+
+    @Test("a stream that carries a session neither leaps nor lets others leap")
+    func noLeapForCarriers() throws {
+        var reader = try Reader(roundTrip: 10 * millisecond)
+        reader.session.measured(roundTrip: 10 * millisecond, carriedOn: reader.id)
+        #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
+        reader.id = try reader.session.open().0
+        for _ in 0..<2 { _ = reader.consume(128 * kib, after: millisecond) }
+        #expect(reader.size == 512 * kib)
+    }
+
     @Test("a slow reader never grows, however much it reads in the end")
     func slowReader() throws {
         var reader = try Reader(roundTrip: millisecond)

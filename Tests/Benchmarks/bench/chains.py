@@ -1,7 +1,7 @@
 """The ways from client to service that are measured beside each other: direct, adit, and OpenSSH twice.
 
-A chain is started for a set of services (name -> port) and has an entrance for each (name -> port), and the processes of
-each of its roles. All are on loopback.
+A chain is started for a set of services (name -> port) and has an entrance for each (name -> port), and the processes
+of each of its roles. All are on loopback.
 """
 import getpass
 import os
@@ -27,8 +27,8 @@ class Chain:
 class Adit:
     """Starts adit's roles, each with state and tokens of its own, in the folder of `processes`.
 
-    `places`: role -> what to put before its command; `relay_hosts`: role -> where it finds the relay. Both are for roles
-    that live in network namespaces.
+    `places`: role -> what to put before its command; `relay_hosts`: role -> where it finds the relay. Both are for
+    roles that live in network namespaces.
     """
 
     def __init__(self, binary, processes, places=None, relay_hosts=None):
@@ -48,7 +48,7 @@ class Adit:
     def run(self, *arguments):
         done = subprocess.run([str(a) for a in (self.binary, *arguments)], capture_output=True, text=True, timeout=10)
         if done.returncode:
-            raise StartFailure(f"adit {arguments[0]}: {done.stderr.strip()}")
+            raise StartFailure(f"adit {arguments[0]}: exit code {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def spawn(self, role, name, *arguments, cpus=None):

@@ -1,7 +1,8 @@
 """Thousands of idle agents in one process: each a link of its own (TLS, yamux, hello, pings; PROTOCOL §2 to §4).
 
-    fleet.py PORT COUNT IDENTITY TOKEN     registers bench-0, bench-1, …; prints a JSON line; then answers pings until its
-                                           input ends, and prints how many links are still there
+    fleet.py PORT COUNT IDENTITY TOKEN
+
+registers bench-0, bench-1, …, prints a JSON line, answers pings until its input ends, and prints how many are left.
 
 adit's agent would do, but 5,000 processes of it would not. A loop over sockets that do not block, because asyncio keeps
 256 KiB of buffers for each TLS connection.

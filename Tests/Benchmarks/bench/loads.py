@@ -1,4 +1,4 @@
-"""The loads that are put on an entrance, and what each of them measures. Up is from client to service; GB is 10^9 bytes."""
+"""The loads that are put on an entrance, and what each of them measures. Up is from client to service."""
 import contextlib
 import json
 import math
@@ -44,8 +44,10 @@ def last_json(text, error):
 
 
 def iperf(port, seconds, streams, direction, host=HOST, prefix=(), omit=0):
-    """Bytes that arrived, and Gbit/s as the receiver saw them, the first `omit` seconds left out. `prefix` goes before the
-    command."""
+    """Bytes that arrived, and Gbit/s as the receiver saw them, the first `omit` seconds left out.
+
+    `prefix` goes before the command.
+    """
     argv = [*prefix, "iperf3", "-c", host, "-p", port, "-t", seconds, "-P", streams, "-J", "--connect-timeout", 5000]
     if omit:
         argv += ["-O", omit]

@@ -1,6 +1,6 @@
-"""The long fat link: two emulated hops of 1 Gbit/s and 40 ms round trip with the relay between them, and the kernel's own
-socket buffers. What adit gets over both is held against plain TCP over one; both are counted from the fourth second on,
-by which time windows have grown. Needs root, for Tests/Emulator makes network namespaces.
+"""The long fat link: two emulated hops of 1 Gbit/s and 40 ms round trip with the relay between them, and the kernel's
+own socket buffers. What adit gets over both is held against plain TCP over one; both are counted from the fourth second
+on, by which time windows have grown. Needs root, for Tests/Emulator makes network namespaces.
 """
 import contextlib
 import os

@@ -127,7 +127,9 @@ def cpu_seconds(roles):
 
 
 def memory_bytes(roles, kind="Rss"):
-    """role -> bytes of its processes: `Rss`, what is resident (shared pages count for each), or `Anonymous`, what no file backs."""
+    """role -> bytes of its processes: `Rss`, what is resident (shared pages count for each); `Anonymous`, without what
+    files back.
+    """
     return {role: sum(process_memory(pid, kind) for pid in descendants(pids)) for role, pids in roles.items()}
 
 

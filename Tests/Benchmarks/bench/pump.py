@@ -5,7 +5,8 @@
 
 The first byte of a connection says what it is: `u` swallows until the end of input and answers with the count (8 bytes,
 big-endian), `d` pours until the connection breaks, `r` answers each request of 64 bytes with 1,024.
-One loop serves the bulk; a connection of requests gets a process, so that the loop's turns are not taken for the tunnel's.
+One loop serves the bulk; a connection of requests gets a process, so that the loop's turns are not taken for the
+tunnel's.
 """
 import contextlib
 import ctypes
@@ -35,60 +36,73 @@ def receive_exactly(connection, count):
     return parts
 
 
-def serve():
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    listener = socket.create_server((HOST, 0), backlog=4096)
-    listener.setblocking(False)
-    print("listening on", listener.getsockname()[1], flush=True)
-    ready, swallowed, scratch = selectors.DefaultSelector(), {}, memoryview(bytearray(len(CHUNK)))
-    ready.register(listener, selectors.EVENT_READ)
+class Service:
+    """One loop over all connections; each is in one of the three states that its first byte chooses, or before it."""
 
-    def end(connection):
-        ready.unregister(connection)
-        swallowed.pop(connection, None)
-        connection.close()
+    def __init__(self):
+        self.ready = selectors.DefaultSelector()
+        self.swallowed = {}  # connection -> bytes
+        self.scratch = memoryview(bytearray(len(CHUNK)))
+        self.listener = socket.create_server((HOST, 0), backlog=4096)
+        self.listener.setblocking(False)
+        self.ready.register(self.listener, selectors.EVENT_READ)
 
-    def begin(connection):
+    def serve(self):
+        print("listening on", self.listener.getsockname()[1], flush=True)
+        while True:
+            for key, events in self.ready.select():
+                if key.fileobj is self.listener:
+                    self.accept()
+                else:
+                    self.advance(key.fileobj, events)
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            connection, _ = self.listener.accept()
+            connection.setblocking(False)
+            self.ready.register(connection, selectors.EVENT_READ)
+
+    def advance(self, connection, events):
+        try:
+            if events & selectors.EVENT_WRITE:
+                connection.send(CHUNK)
+            elif connection in self.swallowed:
+                self.swallow(connection)
+            else:
+                self.begin(connection)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.end(connection)
+
+    def begin(self, connection):
         kind = connection.recv(1)
         if kind == b"u":
-            swallowed[connection] = 0
+            self.swallowed[connection] = 0
         elif kind == b"d":
-            ready.modify(connection, selectors.EVENT_WRITE)
-        elif kind == b"r":
-            if os.fork() == 0:
-                answer(connection)
-            end(connection)
+            self.ready.modify(connection, selectors.EVENT_WRITE)
         else:
-            end(connection)
+            if kind == b"r" and os.fork() == 0:
+                answer(connection)
+            self.end(connection)
 
-    def swallow(connection):
-        count = connection.recv_into(scratch)
-        swallowed[connection] += count
+    def swallow(self, connection):
+        count = connection.recv_into(self.scratch)
+        self.swallowed[connection] += count
         if count == 0:
             connection.setblocking(True)
-            connection.sendall(struct.pack(">Q", swallowed[connection]))
-            end(connection)
+            connection.sendall(struct.pack(">Q", self.swallowed[connection]))
+            self.end(connection)
 
-    while True:
-        for key, events in ready.select():
-            connection = key.fileobj
-            if connection is listener:
-                with contextlib.suppress(OSError):
-                    accepted, _ = listener.accept()
-                    accepted.setblocking(False)
-                    ready.register(accepted, selectors.EVENT_READ)
-                continue
-            try:
-                if events & selectors.EVENT_WRITE:
-                    connection.send(CHUNK)
-                elif connection in swallowed:
-                    swallow(connection)
-                else:
-                    begin(connection)
-            except BlockingIOError:
-                pass
-            except OSError:
-                end(connection)
+    def end(self, connection):
+        self.ready.unregister(connection)
+        self.swallowed.pop(connection, None)
+        connection.close()
+
+
+def serve():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    Service().serve()
 
 
 def answer(connection):

@@ -16,8 +16,8 @@ def table(head, rows):
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(cells):
-        padded = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths))]
-        return f"| {' | '.join(padded)} |"
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths)]
+        return f"| {' | '.join([cells[0].ljust(widths[0]), *padded[1:]])} |"
 
     rule = [("-" * width if i == 0 else "-" * (width - 1) + ":") for i, width in enumerate(widths)]
     return "\n".join([line(head), line(rule), *map(line, rows)])
@@ -55,9 +55,11 @@ def text(document, results, goals):
     parts = [f"{about['date']}, {about['cpus']} CPUs ({about['cpu']}), Linux {about['kernel']}, "
              f"congestion control {about['congestion_control']}; "
              + ", ".join(about["versions"].values())
-             + f"; {about['seconds']} s a run, medians of {about['rounds']}; load average before: {about['load_before']}"]
+             + f"; {about['seconds']} s a run, medians of {about['rounds']}"
+             + f"; load average before: {about['load_before']}"]
     parts += [figures(results, scenario) for scenario in results.runs]
-    parts.append(verdicts(results, goals))
+    if results.runs:
+        parts.append(verdicts(results, goals))
     if results.failures:
         parts.append("\n".join(["Failures:", *(f"- {failure}" for failure in results.failures)]))
     return "\n\n".join(parts)

@@ -4,7 +4,6 @@ Where rounds are taken, each load goes over all chains in turn within a round, a
 machine does meanwhile meets all alike.
 """
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -176,51 +175,55 @@ def idle(bench):
 
 
 def fleet_of_agents(bench):
-    """Registered agents at a relay that is confined to one CPU. The fleet, in Python, is slower than the relay: what one CPU
-    of the relay's can do is told by the CPU time that it used.
+    """Registered agents at a relay that is confined to one CPU.
+
+    The fleet, in Python, is slower than the relay: what one CPU of the relay's can do is told by the CPU time it used.
     """
     count = min(bench.options.agents, bench.descriptors - 200)
     if count < bench.options.agents:
-        bench.say(f"{count} agents instead of {bench.options.agents}: the limit of open files is {bench.descriptors}")
+        bench.say(f"{count} agents, for the limit of open files is {bench.descriptors}")
     with bench.processes() as processes:
-        adit = chains.Adit(bench.options.adit, processes)
         cpus = os.sched_getaffinity(0)
         relay_cpu = {max(cpus)}
+        adit = chains.Adit(bench.options.adit, processes)
         adit.start_relay(cpus=relay_cpu)
-        adit.run("key", "generate", "--state-dir", processes.folder / "fleet")
         relay = {"relay": adit.roles["relay"]}
         time.sleep(1)
         memory, cpu = memory_bytes(relay)["relay"], cpu_seconds(relay)["relay"]
-        agents = subprocess.Popen(
-            [*services.PYTHON, str(FLEET), str(adit.relay_port), str(count),
-             str(processes.folder / "fleet" / "identity.pem"), str(adit.tokens["agent"])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            os.sched_setaffinity(agents.pid, cpus - relay_cpu or cpus)
-            line = agents.stdout.readline()
-            if not line:
-                raise loads.LoadFailure(agents.stderr.read()[-300:].strip())
-            registered = json.loads(line)
+        with fleet_process(adit, count, cpus - relay_cpu or cpus) as agents:
+            registered = loads.last_json(agents.stdout.readline() or agents.stderr.read(), "")
             used = cpu_seconds(relay)["relay"] - cpu
             time.sleep(2)
             bench.add("adit", "relay KiB per idle agent", (memory_bytes(relay)["relay"] - memory) / count / 1024)
+            bench.add("adit", "registrations /s", count / registered["seconds"])
+            bench.add("adit", "registrations per CPU-s of the relay", count / used)
             # Longer than a silent link lives: those that are still there answered their pings.
             time.sleep(0 if bench.options.quick else 25)
-            output, _ = agents.communicate(timeout=20)
-            alive = json.loads(output)["alive"]
-            bench.add("adit", "agents alive after the hold", alive)
-            bench.add("adit", "registrations /s", registered["registered"] / registered["seconds"])
-            bench.add("adit", "registrations per CPU-s of the relay", registered["registered"] / used)
-            if alive != count:
-                bench.failed("hold", f"{count - alive} of {count} links ended")
-        finally:
-            agents.kill()
-            agents.communicate()
+            alive = loads.last_json(*agents.communicate(timeout=20))["alive"]
+        bench.add("adit", "agents alive after the hold", alive)
+        if alive != count:
+            bench.failed("hold", f"{count - alive} of {count} links ended")
+
+
+@contextlib.contextmanager
+def fleet_process(adit, count, cpus):
+    adit.run("key", "generate", "--state-dir", adit.folder / "fleet")
+    identity = adit.folder / "fleet" / "identity.pem"
+    command = [*services.PYTHON, FLEET, adit.relay_port, count, identity, adit.tokens["agent"]]
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        os.sched_setaffinity(process.pid, cpus)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def start(bench):
     """From the start of all three roles at once, with nothing on disk but secret and tokens, to the first answer."""
-    for _ in range(max(bench.options.rounds, 1 if bench.options.quick else 5)):
+    # Whoever comes before the relay listens tries again a moment later, so single runs differ by more than noise.
+    for _ in range(max(bench.options.rounds, 3 if bench.options.quick else 15)):
         with bench.processes() as processes:
             adit = chains.Adit(bench.options.adit, processes)
             adit.relay_port, entrance = free_port(), free_port()
