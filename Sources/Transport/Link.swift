@@ -10,6 +10,7 @@ import Wire
 /// has a deadline, and silence is found by ping.
 package final class Link: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
 
     /// For the TCP connection, and again for the TLS handshake.
     static let handshakeTimeout = TimeAmount.seconds(9)
@@ -137,10 +138,6 @@ extension Link: Carrier {
             channel.close(promise: nil)
         }
     }
-}
-
-extension Link {
-    package typealias OutboundOut = ByteBuffer
 }
 
 /// How adit sets up every TCP connection.

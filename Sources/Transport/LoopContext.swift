@@ -68,7 +68,7 @@ final class LoopContext: @unchecked Sendable {
         sealed.popLast() ?? ByteBuffer()
     }
 
-    /// Keeps the memory if nobody else reads it any more; `clear` lets go of it otherwise.
+    /// Keeps memory of that size: this very memory, or other if somebody still reads it.
     func giveBack(sealed buffer: consuming ByteBuffer) {
         guard sealed.count < 4 else { return }
         buffer.clear()

@@ -93,10 +93,10 @@ extension SecureMux: Flushable {
 
     // MARK: Frames
 
+    /// A frame without payload.
     func put(_ header: FrameHeader) {
         guard mayQueueControl() else { return }
-        stage(count: FrameHeader.size) { header.write(to: $0) }
-        becameDirty()
+        stage(header)
     }
 
     /// Answers (to pings, say) are not bounded by credit: a peer that asks for ever and reads nothing is cut off.
@@ -111,9 +111,10 @@ extension SecureMux: Flushable {
         return false
     }
 
-    /// The header shares a record with the first of the payload; the rest of a long payload is sealed from where it lies.
+    /// A data frame, for which there was credit. The header shares a record with the first of the payload; the rest of a
+    /// long payload is sealed from where it lies.
     func put(_ header: FrameHeader, payload: ByteBuffer) {
-        put(header)
+        stage(header)
         payload.withUnsafeReadableBytes { bytes in
             let gathered = min(bytes.count, LoopContext.stagingSize - staged)
             stage(UnsafeRawBufferPointer(rebasing: bytes.prefix(gathered)))
@@ -135,6 +136,11 @@ extension SecureMux: Flushable {
             seal(UnsafeRawBufferPointer(rebasing: bytes.prefix(whole)))
         }
         stage(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(whole)))
+    }
+
+    private func stage(_ header: FrameHeader) {
+        stage(count: FrameHeader.size) { header.write(to: $0) }
+        becameDirty()
     }
 
     private func stage(_ bytes: UnsafeRawBufferPointer) {
