@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Synchronization
 import Tokens
 import Transport
 import Wire
@@ -24,18 +25,70 @@ final class PeerLink: @unchecked Sendable {
     /// Of one client's link. A connect needs one.
     private static let mostTunnels = 256
 
+    /// Whether the link may still change its event loop.
+    private enum Place {
+        case free(Link)
+        /// With what is to be done on arrival.
+        case moving([@Sendable () -> Void])
+        case fixed
+    }
+
     let mux: SecureMux
     private let ip: String
     private let hall: Hall
     private var state = State.connected
     private var control: MuxStream?
     private var timeout: Scheduled<Void>?
+    private var place: Place
+    /// For those who are on other event loops.
+    private let home: Mutex<any EventLoop>
 
-    init(mux: SecureMux, ip: String, hall: Hall) {
-        self.mux = mux
+    init(_ link: Link, ip: String, hall: Hall) {
+        mux = link.mux
+        place = .free(link)
+        home = Mutex(link.mux.eventLoop)
         self.ip = ip
         self.hall = hall
         hall.links.insert(self)
+    }
+
+    /// Runs `body` on the link's event loop, wherever that is by then. Any thread may call it.
+    func perform(_ body: @escaping @Sendable (PeerLink) -> Void) {
+        let here = home.withLock { $0 }
+        here.execute {
+            guard self.home.withLock({ $0 }) === here else { return self.perform(body) }
+            body(self)
+        }
+    }
+
+    /// Before the first tunnel, moves the link to the event loop of the agent it is for, and then runs `body` there; at
+    /// once, if that is not to be or has been done.
+    func settle(near agent: PeerLink, _ body: @escaping @Sendable () -> Void) {
+        switch place {
+        case .fixed: body()
+        case .moving(let waiting): place = .moving(waiting + [body])
+        case .free(let link):
+            let target = agent.mux.eventLoop
+            guard target !== mux.eventLoop else {
+                place = .fixed
+                return body()
+            }
+            place = .moving([body])
+            // The read cycle that brought the request has to end first.
+            mux.eventLoop.assumeIsolated().execute {
+                link.move(to: target) {
+                    self.home.withLock { $0 = target }
+                } then: {
+                    self.settled()
+                }
+            }
+        }
+    }
+
+    private func settled() {
+        guard case .moving(let waiting) = place else { return }
+        place = .fixed
+        for body in waiting { body() }
     }
 
     /// Tells the peer why and ends the link. Call it on the link's event loop.
@@ -82,7 +135,7 @@ extension PeerLink: SecureMuxDelegate {
                 stream.accept()
                 return stream.refuse(Refusal(.limitExceeded, "a client may have \(PeerLink.mostTunnels) tunnels"))
             }
-            Tunnel.begin(on: stream, claims: claims, ip: ip, hall: hall)
+            Tunnel.begin(on: stream, of: self, claims: claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:
             stream.reset()
         }
@@ -124,8 +177,8 @@ extension PeerLink: SecureMuxDelegate {
             hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered with another key")
             return refuse(Refusal(.agentIDTaken, "the agent ID \(id) is registered with another key"))
         case .replaced(let older):
-            older.mux.eventLoop.execute {
-                older.end(Refusal(.replaced, "an agent with the same key has registered the agent ID \(id) since"))
+            older.perform {
+                $0.end(Refusal(.replaced, "an agent with the same key has registered the agent ID \(id) since"))
             }
         case .registered:
             break

@@ -41,7 +41,12 @@ package struct Relay: Sendable {
         try await listener.serve()
         for link in hall.links.all {
             // What a peer is told here is in its socket when this returns, unless that is full.
-            try await link.mux.eventLoop.submit { link.end(Refusal(.draining, "the relay is shutting down")) }.get()
+            await withCheckedContinuation { told in
+                link.perform {
+                    $0.end(Refusal(.draining, "the relay is shutting down"))
+                    told.resume()
+                }
+            }
         }
     }
 
@@ -54,8 +59,8 @@ package struct Relay: Sendable {
         for port in ports {
             let address = HostPort(host: configuration.listen.host, port: port)
             do {
-                return try await LinkListener.bind(address, identity: configuration.identity, on: group) { mux, ip in
-                    PeerLink(mux: mux, ip: ip, hall: hall)
+                return try await LinkListener.bind(address, identity: configuration.identity, on: group) { link, ip in
+                    PeerLink(link, ip: ip, hall: hall)
                 }
             } catch LinkFailure.unreachable(_, let why) {
                 reason = ports.count == 1 ? why : "no port of \(ports.lowerBound)-\(ports.upperBound) is free: \(why)"

@@ -10,14 +10,16 @@ import Wire
 /// Once they are joined, `Transport` moves the frames and this only hears of the end.
 enum Tunnel {
     /// A client has opened a stream: read whom it wants to reach, and join it with that agent or refuse.
-    static func begin(on stream: MuxStream, claims: Claims, ip: String, hall: Hall) {
+    static func begin(on stream: MuxStream, of link: PeerLink, claims: Claims, ip: String, hall: Hall) {
         stream.accept()
         stream.delegate = HeaderReader(
             stream,
             onMessage: { json, count in
                 do throws(MessageError) {
                     let request = try Message.decode(TunnelRequest.self, from: json)
-                    open(to: request.agentID, for: stream, requestBytes: count, claims: claims, ip: ip, hall: hall)
+                    open(
+                        to: request.agentID, for: stream, of: link, requestBytes: count, claims: claims, ip: ip,
+                        hall: hall)
                 } catch {
                     stream.refuse(Refusal(.malformedMessage, error.description))
                 }
@@ -26,7 +28,8 @@ enum Tunnel {
     }
 
     private static func open(
-        to agentID: AgentID, for client: MuxStream, requestBytes: Int, claims: Claims, ip: String, hall: Hall
+        to agentID: AgentID, for client: MuxStream, of link: PeerLink, requestBytes: Int, claims: Claims, ip: String,
+        hall: Hall
     ) {
         let parties = "client-id=\(Printable(claims.subject)), agent-id=\(agentID), ip=\(ip)"
         if claims.expiresAt + TokenVerifier.leewaySeconds <= hall.now() {
@@ -59,7 +62,9 @@ enum Tunnel {
                 client.hop { $0.refuse(Refusal(.agentNotFound, "the agent \(agentID) takes no tunnels now: \(error)")) }
             }
         }
-        if agent.mux.eventLoop.inEventLoop { join() } else { agent.mux.eventLoop.execute(join) }
+        link.settle(near: agent) {
+            if agent.mux.eventLoop.inEventLoop { join() } else { agent.mux.eventLoop.execute(join) }
+        }
     }
 }
 

@@ -22,7 +22,8 @@ package final class Link: ChannelInboundHandler {
 
     /// What the link carries.
     package let mux: SecureMux
-    private var context: ChannelHandlerContext?
+    /// Nil outside the channel's life, and once the link has moved to another channel.
+    private(set) var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
     private var heardSinceTick = false
@@ -36,6 +37,11 @@ package final class Link: ChannelInboundHandler {
         mux = SecureMux(role: role, tls: tls, limits: limits, eventLoop: eventLoop)
     }
 
+    /// A link that goes on with what another began; see `move`.
+    init(continuing mux: SecureMux) {
+        self.mux = mux
+    }
+
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         if context.channel.isActive { begin(context) }
@@ -46,12 +52,13 @@ package final class Link: ChannelInboundHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        guard deadline == nil else { return }
+        guard timer == nil else { return }
+        scheduleTick(context.eventLoop)
+        guard !mux.isRunning else { return mux.carrier = self }
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Link.handshakeTimeout) {
             guard !self.mux.isRunning else { return }
             self.mux.carrierEnded("no handshake within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s")
         }
-        scheduleTick(context.eventLoop)
         mux.start(on: self)
     }
 
@@ -77,10 +84,6 @@ package final class Link: ChannelInboundHandler {
         unwrapInboundIn(data).withUnsafeReadableBytes { mux.receive($0) }
     }
 
-    package func channelReadComplete(context: ChannelHandlerContext) {
-        mux.loop.endCycle()
-    }
-
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { mux.carrierWritable() }
     }
@@ -91,17 +94,23 @@ package final class Link: ChannelInboundHandler {
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
+        guard self.context != nil else { return }
         mux.carrierEnded(failure)
-        mux.loop.endCycle()
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
+        guard self.context != nil else { return }
         mux.carrierEnded(failure)
+        leave()
+    }
+
+    /// Lets go of the channel; whatever still comes from it is nobody's.
+    func leave() {
         timer?.cancel()
         deadline?.cancel()
         timer = nil
         deadline = nil
-        self.context = nil
+        context = nil
     }
 
     /// A system error as people know it.

@@ -13,11 +13,11 @@ package struct LinkListener: Sendable {
 
     /// Listens on `address`, or on a free port if its port is 0.
     ///
-    /// `admit` runs on the event loop of each new connection, with the peer's IP address, and gives the mux its owner.
+    /// `admit` runs on the event loop of each new connection, with the peer's IP address, and gives the link's mux its owner.
     /// Throws `LinkFailure.unreachable` with the address and the reason.
     package static func bind(
         _ address: HostPort, identity: Identity, on group: any EventLoopGroup,
-        admit: @escaping @Sendable (SecureMux, _ ip: String) -> any SecureMuxDelegate
+        admit: @escaping @Sendable (Link, _ ip: String) -> any SecureMuxDelegate
     ) async throws -> LinkListener {
         do {
             let context = try TLSContext(role: .server, identity: identity, alpn: Protocol.linkALPN)
@@ -34,7 +34,7 @@ package struct LinkListener: Sendable {
                         try Socket.configure(channel)
                         let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
                         let link = Link(role: .acceptor, tls: tls, eventLoop: channel.eventLoop)
-                        link.mux.delegate = admit(link.mux, channel.remoteAddress?.ipAddress ?? "unknown")
+                        link.mux.delegate = admit(link, channel.remoteAddress?.ipAddress ?? "unknown")
                         try channel.pipeline.syncOperations.addHandler(link)
                     }
                 }

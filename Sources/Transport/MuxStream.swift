@@ -34,8 +34,8 @@ package final class MuxStream: @unchecked Sendable {
 
     /// Its number within its mux.
     package let id: StreamID
-    /// Where everything about it happens.
-    package let eventLoop: any EventLoop
+    /// Where everything about it happens. It changes with its mux's, before the stream is spliced.
+    package internal(set) var eventLoop: any EventLoop
     /// Nil once the stream is gone.
     private(set) var mux: SecureMux?
     /// Held until the stream is gone.

@@ -26,7 +26,8 @@ package protocol SecureMuxDelegate: AnyObject {
 /// re-addressed where they lie and sealed from there for their link; everything else is handed to the stream's delegate.
 /// Small frames to send gather in a staging buffer and share a TLS record.
 ///
-/// `@unchecked Sendable`: all its state lives on `eventLoop`; other loops only hold the reference.
+/// `@unchecked Sendable`: all its state lives on `eventLoop`; other loops only hold the reference. `eventLoop` itself
+/// changes at most once, when a link moves, while no other loop may ask for it (see `Link.move`).
 package final class SecureMux: @unchecked Sendable {
     enum Phase {
         case handshaking
@@ -44,8 +45,8 @@ package final class SecureMux: @unchecked Sendable {
     static let sharedQuantum = 64 * 1024
 
     /// Where everything about it happens.
-    package let eventLoop: any EventLoop
-    let loop: LoopContext
+    package private(set) var eventLoop: any EventLoop
+    private(set) var loop: LoopContext
     let tls: TLSConnection
     var session: Session
     var phase = Phase.handshaking
@@ -91,6 +92,13 @@ package final class SecureMux: @unchecked Sendable {
         eventLoop.assertInEventLoop()
         self.carrier = carrier
         receive(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged.
+    func moved(to eventLoop: any EventLoop) {
+        loop = LoopContext.of(eventLoop)
+        self.eventLoop = eventLoop
+        for stream in streams.values { stream.eventLoop = eventLoop }
     }
 
     /// Who is at the other end; nil before the handshake is done.

@@ -104,14 +104,9 @@ package final class SocketPipe: ChannelInboundHandler {
         if !stream.isWritable { pauseReading(true) }
     }
 
-    package func channelReadComplete(context: ChannelHandlerContext) {
-        loop.endCycle()
-    }
-
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed = event {
             socketFinished()
-            loop.endCycle()
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -142,7 +137,6 @@ package final class SocketPipe: ChannelInboundHandler {
     package func channelInactive(context: ChannelHandlerContext) {
         // With our half shut, NIO turns the socket's FIN into this; a reset or an error has come to `errorCaught` before.
         if isOutputShut { socketFinished() }
-        loop.endCycle()
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
