@@ -157,7 +157,7 @@ extension PeerLink: SecureMuxDelegate {
     private func authenticate(_ hello: Hello, key: Fingerprint) {
         let claims: Claims
         do throws(TokenError) {
-            claims = try hall.verifier.verify(hello.token, now: hall.now())
+            claims = try hall.verifier.verify(hello.token, now: hall.now()).claims
         } catch {
             let code: RefusalCode = if case .expired = error { .tokenExpired } else { .authenticationFailed }
             return refuseAuthentication(Refusal(code, error.reason))

@@ -3,6 +3,8 @@ struct CompactToken {
     /// The text that was taken apart: base64url and two full stops, so that a C string holds all of it.
     let text: String
     let claims: JSONMembers
+    /// `kid`, which says which secret is to verify it.
+    let keyID: KeyID?
 
     /// Judges the header before any byte reaches libjwt, which accepts other algorithms with the same key, and names in either case.
     init(_ text: String) throws(TokenError) {
@@ -10,7 +12,7 @@ struct CompactToken {
         guard length <= TokenVerifier.maximumTokenBytes else { throw .tokenTooLong(bytes: length) }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3, let header = Base64URL.decode(parts[0]) else { throw .malformed }
-        try Self.checkHeader(JSONMembers(header))
+        keyID = try Self.checkHeader(JSONMembers(header))
         guard let signature = Base64URL.decode(parts[2]), let claims = Base64URL.decode(parts[1]) else {
             throw .malformed
         }
@@ -22,8 +24,8 @@ struct CompactToken {
     /// SHA-256's.
     private static let signatureBytes = 32
 
-    /// RFC 8725 §3.1 and §3.11. `kid` and unknown parameters are ignored.
-    private static func checkHeader(_ header: JSONMembers) throws(TokenError) {
+    /// RFC 8725 §3.1 and §3.11. Returns `kid`; unknown parameters are ignored.
+    private static func checkHeader(_ header: JSONMembers) throws(TokenError) -> KeyID? {
         guard let text = header["alg"] else { throw .algorithmMissing }
         guard let algorithm = JSONText.string(text) else { throw .malformed }
         guard algorithm.utf8.elementsEqual("HS256".utf8) else { throw .algorithmRefused(AlgorithmName(algorithm)) }
@@ -31,6 +33,10 @@ struct CompactToken {
         if let text = header["typ"] {
             guard let type = JSONText.string(text), type.lowercased() == "jwt" else { throw .typeRefused }
         }
+        guard let text = header["kid"] else { return nil }
+        guard let name = JSONText.string(text) else { throw .malformed }
+        guard let id = KeyID(name) else { throw .keyUnknown(nil) }
+        return id
     }
 }
 

@@ -25,19 +25,21 @@ struct JWTObject: ~Copyable {
     }
 
     /// Signs a JSON object by HMAC with SHA-256, and returns the token in its compact form.
-    static func sign(_ json: String, with secret: TokenSecret) throws(TokenError) -> String {
+    static func sign(_ json: String, with key: Keyring.Key) throws(TokenError) -> String {
         var created: OpaquePointer?
         guard unsafe jwt_new(&created) == 0, let created = unsafe created else { throw .cannotSign }
         let object = unsafe JWTObject(owning: created)
-        return try object.sign(json, with: secret)
+        return try object.sign(json, with: key)
     }
 
     private var algorithm: jwt_alg_t { unsafe jwt_get_alg(pointer) }
 
-    private borrowing func sign(_ json: String, with secret: TokenSecret) throws(TokenError) -> String {
+    private borrowing func sign(_ json: String, with key: Keyring.Key) throws(TokenError) -> String {
         let pointer = unsafe pointer
-        let code = secret.withKey { key, count in unsafe jwt_set_alg(pointer, JWT_ALG_HS256, key, count) }
-        guard code == 0, unsafe jwt_add_grants_json(pointer, json) == 0, let text = unsafe jwt_encode_str(pointer)
+        let code = key.secret.withKey { key, count in unsafe jwt_set_alg(pointer, JWT_ALG_HS256, key, count) }
+        let isNamed = key.id.map { unsafe jwt_add_header(pointer, "kid", $0.description) == 0 } ?? true
+        guard code == 0, isNamed, unsafe jwt_add_grants_json(pointer, json) == 0,
+            let text = unsafe jwt_encode_str(pointer)
         else {
             throw .cannotSign
         }

@@ -8,6 +8,14 @@ package enum TokenError: Error, Equatable, Sendable {
     case secretTooShort(bytes: Int)
     /// Longer than `TokenSecret.maximumBytes`.
     case secretTooLong(bytes: Int)
+    /// A file of secrets holds comments alone.
+    case keyringEmpty
+    /// Neither `kid=ID SECRET` nor `SECRET`.
+    case keyMalformed
+    /// A `kid`, or a secret without one, for the second time: which of the two verifies would be left to chance.
+    case keyTwice
+    /// What is wrong with a line of a file, counted from 1.
+    indirect case line(Int, TokenError)
 
     // A token that is no HS256 token.
 
@@ -25,6 +33,8 @@ package enum TokenError: Error, Equatable, Sendable {
     case typeRefused
     /// `crit` asks for extensions, of which adit has none (RFC 7515 §4.1.11).
     case criticalExtension
+    /// `kid` names no secret of the ring; nil where it is not even a name.
+    case keyUnknown(KeyID?)
 
     // A token that nobody with the secret has signed.
 
@@ -58,6 +68,10 @@ package enum TokenError: Error, Equatable, Sendable {
             "the secret has \(bytes) bytes, at least \(TokenSecret.minimumBytes) are needed"
         case .secretTooLong(let bytes):
             "the secret has \(bytes) bytes, at most \(TokenSecret.maximumBytes) are accepted"
+        case .keyringEmpty: "there is no secret in it, only comments"
+        case .keyMalformed: "expected kid=ID SECRET, the ID being 1 to 64 of A-Z a-z 0-9 . _ -"
+        case .keyTwice: "a second secret with the same kid, or a second one without"
+        case .line(let number, let error): "line \(number): \(error.reason)"
         case .tokenTooLong(let bytes):
             "the token has \(bytes) bytes, at most \(TokenVerifier.maximumTokenBytes) are accepted"
         case .malformed: "malformed token"
@@ -66,6 +80,7 @@ package enum TokenError: Error, Equatable, Sendable {
         case .algorithmRefused(let name): "algorithm \(name) is not accepted"
         case .typeRefused: "the token's type is not jwt"
         case .criticalExtension: "critical extensions are not accepted"
+        case .keyUnknown(let id): "no secret has the token's key ID" + (id.map { " \($0)" } ?? "")
         case .badSignature: "bad signature"
         case .claimMissing(let name): "claim \(name.rawValue) is missing"
         case .claimInvalid(let name): "claim \(name.rawValue) is not valid"

@@ -1,6 +1,8 @@
 /// The secret that signs and verifies tokens (HS256). Whoever holds it can make any token. Neither its description, its debug description nor
 /// its mirror shows a byte of it.
-package struct TokenSecret: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct TokenSecret: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// As many bytes as the hash has: RFC 7518 §3.2 asks for no fewer.
     package static let minimumBytes = 32
     /// Far beyond any use; a file named by mistake is noticed here.
@@ -27,6 +29,12 @@ package struct TokenSecret: Sendable, CustomStringConvertible, CustomDebugString
             guard let base = buffer.baseAddress, let count = Int32(exactly: buffer.count), count > 0 else { return nil }
             return unsafe body(base, count)
         }
+    }
+
+    /// In time that depends on the lengths alone.
+    package static func == (one: TokenSecret, other: TokenSecret) -> Bool {
+        guard one.bytes.count == other.bytes.count else { return false }
+        return zip(one.bytes, other.bytes).reduce(0) { $0 | $1.0 ^ $1.1 } == 0
     }
 
     /// Says that there is a secret, and nothing about it.

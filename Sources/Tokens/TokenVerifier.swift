@@ -6,11 +6,12 @@ package struct TokenVerifier: Sendable {
     /// Longer tokens are refused unread.
     package static let maximumTokenBytes = 8 * 1024
 
-    private let secret: TokenSecret
+    /// Whose tokens are taken. Another one may take its place at any time.
+    package var keyring: Keyring
 
-    /// Verifies against `secret`; nothing can fail before `verify`.
-    package init(secret: TokenSecret) {
-        self.secret = secret
+    /// Verifies against `keyring`; nothing can fail before `verify`.
+    package init(keyring: Keyring) {
+        self.keyring = keyring
     }
 
     /// Checks structure, algorithm, signature, claims and times, in this order. Claims are read from the bytes that were signed.
@@ -19,12 +20,13 @@ package struct TokenVerifier: Sendable {
     ///   - token: The compact form, without anything around it.
     ///   - now: Seconds since 1970; any value.
     /// - Throws: Any `TokenError` but those of secrets and `cannotSign`.
-    package func verify(_ token: String, now: Int64) throws(TokenError) -> Claims {
+    package func verify(_ token: String, now: Int64) throws(TokenError) -> VerifiedToken {
         let token = try CompactToken(token)
-        try JWTObject.verify(token, with: secret)
+        guard let key = keyring.key(verifying: token.keyID) else { throw .keyUnknown(token.keyID) }
+        try JWTObject.verify(token, with: key.secret)
         let claims = try Claims(token.claims)
         try Self.checkTimes(of: claims, now: now)
-        return claims
+        return VerifiedToken(claims: claims, key: key)
     }
 
     /// A claim's time is far from the ends of Int64, `now` need not be.
@@ -36,4 +38,12 @@ package struct TokenVerifier: Sendable {
             throw .notYetValid(seconds: overflow ? .max : wait)
         }
     }
+}
+
+/// What a token says that was found to be good, and by which key.
+package struct VerifiedToken: Sendable {
+    /// What it says.
+    package let claims: Claims
+    /// The key that verified it. It may have left the ring since.
+    package let key: Keyring.Key
 }

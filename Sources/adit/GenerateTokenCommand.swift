@@ -18,8 +18,12 @@ struct GenerateTokenCommand: ParsableCommand {
     var secret: String?
 
     @Option(
-        help: ArgumentHelp("Read the secret from this file; a line break at its end is ignored.", valueName: "file"))
+        help: ArgumentHelp(
+            "Read the secret, or several with a line 'kid=ID SECRET' each, from this file.", valueName: "file"))
     var secretFile: String?
+
+    @Option(help: ArgumentHelp("Sign with the secret of this ID. Default: the file's first.", valueName: "id"))
+    var kid: String?
 
     @Flag(help: "Accept a secret of less than 32 bytes.")
     var insecureShortSecret = false
@@ -50,9 +54,7 @@ struct GenerateTokenCommand: ParsableCommand {
         let settings = try settings.settings()
         let claims = try claims(settings)
         let tokenOnly = try settings.flag(.tokenOnly, tokenOnly)
-        let secret = try SecretSource(value: (.secret, secret), file: (.secretFile, secretFile), in: settings)
-            .tokenSecret(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
-        let token = try TokenIssuer(secret: secret).issue(claims)
+        let token = try TokenIssuer(key: key(settings)).issue(claims)
 
         if claims.role == nil, claims.allowedAgents == nil {
             StandardError.write(
@@ -63,6 +65,20 @@ struct GenerateTokenCommand: ParsableCommand {
         }
         if !tokenOnly { try StandardOutput.write(claims.summary) }
         try StandardOutput.write(token)
+    }
+
+    private func key(_ settings: Settings) throws(Failure) -> Keyring.Key {
+        let keyring = try SecretSource(value: (.secret, secret), file: (.secretFile, secretFile), in: settings)
+            .keyring(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
+        let id = try settings.value(.keyID, kid, .keyID)
+        guard let key = keyring.key(id) else {
+            let known = keyring.keys.compactMap { $0.id?.description }.joined(separator: ", ")
+            throw .configuration(
+                "no secret has the kid \(id?.description ?? "")",
+                hint: known.isEmpty
+                    ? "secrets get one by lines 'kid=ID SECRET' in --secret-file" : "there are: \(known)")
+        }
+        return key
     }
 
     private func claims(_ settings: Settings) throws(Failure) -> Claims {
@@ -89,6 +105,7 @@ extension Claims {
     fileprivate var summary: String {
         """
         Subject:   \(subject)
+        ID:        \(tokenID ?? "none")
         Role:      \(role?.rawValue ?? "any")
         Agents:    \(allowedAgents?.joined(separator: ", ") ?? "any")
         Addresses: \(allowedAddresses?.joined(separator: ", ") ?? "any")

@@ -11,6 +11,7 @@ enum OptionName: String, CaseIterable {
     case insecureShortSecret = "insecure-short-secret"
     case jwtSecret = "jwt-secret"
     case jwtSecretFile = "jwt-secret-file"
+    case keyID = "kid"
     case listen
     case localAddress = "local-address"
     case logFormat = "log-format"
@@ -46,7 +47,8 @@ enum OptionName: String, CaseIterable {
         switch self {
         case .jwtSecret, .secret, .token: true
         case .agent, .agentID, .agentKey, .allowedAddress, .authorizedClients, .config, .exitOnFailure, .expiresIn,
-            .insecureShortSecret, .jwtSecretFile, .listen, .localAddress, .logFormat, .logLevel, .relay, .relayCA,
+            .insecureShortSecret, .jwtSecretFile, .keyID, .listen, .localAddress, .logFormat, .logLevel, .relay,
+            .relayCA,
             .relayKey, .remoteAddress, .requireScope, .role, .secretFile, .stateDirectory, .subject, .targetAddress,
             .tcpPortRange, .tlsCertificate, .tlsKey, .tokenFile, .tokenOnly:
             false

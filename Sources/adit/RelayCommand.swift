@@ -39,7 +39,8 @@ struct RelayTCPCommand: AsyncParsableCommand {
     var jwtSecret: String?
 
     @Option(
-        help: ArgumentHelp("Read the secret from this file; a line break at its end is ignored.", valueName: "file"))
+        help: ArgumentHelp(
+            "Read the secret, or several with a line 'kid=ID SECRET' each, from this file.", valueName: "file"))
     var jwtSecretFile: String?
 
     @Flag(help: "Accept a secret of less than 32 bytes.")
@@ -66,14 +67,14 @@ struct RelayTCPCommand: AsyncParsableCommand {
             try settings.value(.listen, listen, .listeningAddress) ?? HostPort(host: "0.0.0.0", port: 4443)
         let portRange = try settings.value(.tcpPortRange, tcpPortRange, .portRange)
         let requireScope = try settings.flag(.requireScope, requireScope)
-        let secret = try SecretSource(
+        let keyring = try SecretSource(
             value: (.jwtSecret, jwtSecret), file: (.jwtSecretFile, jwtSecretFile), in: settings
-        ).tokenSecret(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
+        ).keyring(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
         let identity = try identity(settings)
 
         let relay = Relay(
             configuration: RelayConfiguration(
-                listen: listen, portRange: portRange, identity: identity, verifier: TokenVerifier(secret: secret),
+                listen: listen, portRange: portRange, identity: identity, verifier: TokenVerifier(keyring: keyring),
                 requireScope: requireScope),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)

@@ -42,21 +42,27 @@ enum SecretSource: Sendable {
 }
 
 extension SecretSource {
-    /// The secret that signs tokens.
+    /// The secrets that sign tokens: one by value, one or several from a file.
     ///
-    /// - Throws: As `bytes()`, and `.configuration` for a secret that could be guessed.
-    func tokenSecret(allowShort: Bool) throws(Failure) -> TokenSecret {
+    /// - Throws: As `bytes()`, and `.configuration` for a file that is no ring, or a secret that could be guessed.
+    func keyring(allowShort: Bool) throws(Failure) -> Keyring {
         let bytes = try bytes()
         do {
-            return try TokenSecret(bytes, allowShort: allowShort)
-        } catch .secretTooShort {
-            throw .configuration(
-                "\(place): \(TokenError.secretTooShort(bytes: bytes.count).reason)",
-                hint:
-                    "openssl rand -base64 48 > FILE makes a good one; \(OptionName.insecureShortSecret.flag) takes this one"
-            )
+            switch self {
+            case .value: return Keyring(try TokenSecret(bytes, allowShort: allowShort))
+            case .file: return try Keyring(reading: bytes, allowShort: allowShort)
+            }
         } catch {
-            throw .configuration("\(place): \(error.reason)")
+            throw .configuration("\(place): \(error.reason)", hint: Self.hint(error))
+        }
+    }
+
+    private static func hint(_ error: TokenError) -> String? {
+        switch error {
+        case .line(_, let error): hint(error)
+        case .secretTooShort:
+            "openssl rand -base64 48 > FILE makes a good one; \(OptionName.insecureShortSecret.flag) takes this one"
+        default: nil
         }
     }
 

@@ -129,6 +129,10 @@ extension ValueFormat<Fingerprint> {
     }
 }
 
+extension ValueFormat<KeyID> {
+    static var keyID: Self { Self(expectation: "a key ID: 1 to 64 of A-Z a-z 0-9 . _ -", parse: KeyID.init) }
+}
+
 extension ValueFormat<Claims.Role> {
     static var role: Self { Self(expectation: "agent or client") { Claims.Role(rawValue: $0) } }
 }

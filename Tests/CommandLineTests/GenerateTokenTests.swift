@@ -15,7 +15,7 @@ struct GenerateTokenTests {
     }
 
     private static func verified(_ token: some StringProtocol, now: Int64) throws -> Claims {
-        try TokenVerifier(secret: TokenSecret(Array(secret.utf8))).verify(String(token), now: now)
+        try TokenVerifier(keyring: Keyring(TokenSecret(Array(secret.utf8)))).verify(String(token), now: now).claims
     }
 
     private static func date(_ arguments: String...) throws -> Int64 {

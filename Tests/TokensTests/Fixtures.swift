@@ -18,11 +18,11 @@ func payload(with more: String) -> String {
 }
 
 func verify(_ token: String, key: [UInt8] = key, now: Int64 = madeAt) throws -> Claims {
-    try TokenVerifier(secret: TokenSecret(key)).verify(token, now: now)
+    try TokenVerifier(keyring: Keyring(TokenSecret(key))).verify(token, now: now).claims
 }
 
 func issue(_ claims: Claims) throws -> String {
-    try TokenIssuer(secret: TokenSecret(key)).issue(claims)
+    try TokenIssuer(key: Keyring.Key(secret: TokenSecret(key))).issue(claims)
 }
 
 /// Signed by openssl with the right key, so that nothing but the payload can be at fault.

@@ -89,7 +89,7 @@ import Testing
 
     @Test func `a changed header is refused`() throws {
         let parts = try issue(plainClaims).split(separator: ".")
-        let header = OpenSSL.base64URL(#"{"alg":"HS256","kid":"1"}"#.utf8)
+        let header = OpenSSL.base64URL(#"{"alg":"HS256","cty":"1"}"#.utf8)
         #expect(throws: TokenError.badSignature) { try verify("\(header).\(parts[1]).\(parts[2])") }
     }
 

@@ -51,7 +51,7 @@ import Testing
 
     @Test(arguments: [
         #"{"alg":"HS256"}"#, #"{"typ":"JWT","alg":"HS256"}"#, #"{"alg":"HS256","typ":"jwt"}"#,
-        #"{"alg":"HS256","kid":"2024","x":{"alg":"none"}}"#, " {\r\n\t\"alg\" : \"HS256\" } ",
+        #"{"alg":"HS256","kty":"oct","x":{"alg":"none"}}"#, " {\r\n\t\"alg\" : \"HS256\" } ",
     ])
     func `we verify what openssl signed, under any header that says HS256`(header: String) throws {
         #expect(try verify(OpenSSL.token(header: header, payload: plainPayload, key: key)) == plainClaims)
@@ -78,15 +78,15 @@ import Testing
     }
 
     @Test func `one verifier serves many threads at once`() async throws {
-        let verifier = try TokenVerifier(secret: TokenSecret(key))
-        let issuer = try TokenIssuer(secret: TokenSecret(key))
-        let stranger = try TokenIssuer(secret: TokenSecret(otherKey))
+        let verifier = try TokenVerifier(keyring: Keyring(TokenSecret(key)))
+        let issuer = try TokenIssuer(key: Keyring.Key(secret: TokenSecret(key)))
+        let stranger = try TokenIssuer(key: Keyring.Key(secret: TokenSecret(otherKey)))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<8 {
                 group.addTask { @concurrent in
                     for round in 0..<100 {
                         let claims = Claims(subject: "\(worker)-\(round)", issuedAt: madeAt, expiresAt: endsAt)
-                        #expect(try verifier.verify(issuer.issue(claims), now: madeAt) == claims)
+                        #expect(try verifier.verify(issuer.issue(claims), now: madeAt).claims == claims)
                         let foreign = try stranger.issue(claims)
                         #expect(throws: TokenError.badSignature) { try verifier.verify(foreign, now: madeAt) }
                     }

@@ -12,8 +12,8 @@ import Testing
         #expect(throws: TokenError.secretTooShort(bytes: 31)) { try TokenSecret(Array(repeating: 1, count: 31)) }
         #expect(throws: TokenError.secretTooShort(bytes: 1)) { try TokenSecret([1]) }
         let short = try TokenSecret([1], allowShort: true)
-        let token = try TokenIssuer(secret: short).issue(plainClaims)
-        #expect(try TokenVerifier(secret: short).verify(token, now: madeAt) == plainClaims)
+        let token = try TokenIssuer(key: Keyring.Key(secret: short)).issue(plainClaims)
+        #expect(try TokenVerifier(keyring: Keyring(short)).verify(token, now: madeAt).claims == plainClaims)
     }
 
     @Test func `32 bytes are enough and 4096 are the most`() throws {
@@ -28,8 +28,9 @@ import Testing
     @Test func `no way of printing a secret shows it`() throws {
         let secret = try TokenSecret(Array(repeating: 65, count: 32))
         var dumped = ""
-        dump((secret, TokenVerifier(secret: secret), TokenIssuer(secret: secret)), to: &dumped)
-        let printed = "\(secret) \(String(reflecting: secret)) \(TokenVerifier(secret: secret)) \(dumped)"
+        let verifier = TokenVerifier(keyring: Keyring(secret))
+        dump((secret, verifier, TokenIssuer(key: Keyring.Key(secret: secret))), to: &dumped)
+        let printed = "\(secret) \(String(reflecting: secret)) \(verifier) \(dumped)"
         #expect(printed.contains("<redacted>"))
         #expect(!printed.contains("65"))
         #expect(!printed.contains("AA"))
