@@ -3,7 +3,7 @@ import Tokens
 
 /// What all links of a relay share: who may come in, and who is there.
 struct Hall: Sendable {
-    let verifier: TokenVerifier
+    let policy: TokenPolicy
     let authorization: Authorization
     let registry = Registry()
     let links = LinkTable()

@@ -156,11 +156,10 @@ extension PeerLink: SecureMuxDelegate {
 
     private func authenticate(_ hello: Hello, key: Fingerprint) {
         let claims: Claims
-        do throws(TokenError) {
-            claims = try hall.verifier.verify(hello.token, now: hall.now()).claims
+        do throws(Refusal) {
+            claims = try hall.policy.admit(hello.token, key: key, now: hall.now()).claims
         } catch {
-            let code: RefusalCode = if case .expired = error { .tokenExpired } else { .authenticationFailed }
-            return refuseAuthentication(Refusal(code, error.reason))
+            return refuseAuthentication(error)
         }
         if let refusal = hall.authorization.objection(to: hello.role, agentID: hello.agentID, claims: claims) {
             return refuseAuthentication(refusal)

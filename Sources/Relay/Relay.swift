@@ -34,8 +34,9 @@ package struct Relay: Sendable {
         on group: any EventLoopGroup, listening: @escaping @Sendable (HostPort) -> Void
     ) async throws {
         let hall = Hall(
-            verifier: configuration.verifier, authorization: Authorization(requireScope: configuration.requireScope),
-            logger: logger, now: { Int64(time(nil)) })
+            policy: TokenPolicy(verifier: configuration.verifier),
+            authorization: Authorization(requireScope: configuration.requireScope), logger: logger,
+            now: { Int64(time(nil)) })
         let listener = try await listen(on: group, hall: hall)
         listening(listener.address)
         try await listener.serve()

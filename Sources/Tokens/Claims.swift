@@ -1,6 +1,6 @@
 /// What a token says about its bearer. Times are whole seconds since 1970: RFC 7519 allows fractions, adit issues and accepts none.
 ///
-/// `iss` and `aud` are neither issued nor checked, unknown claims are ignored. Who may do what with these claims is the relay's to decide.
+/// Unknown claims are ignored. Who may do what with these claims is the relay's to decide, as is whether the bearer has the key of `boundKey`.
 package struct Claims: Sendable, Equatable {
     /// What the bearer may connect as.
     package enum Role: String, Sendable {
@@ -20,6 +20,10 @@ package struct Claims: Sendable, Equatable {
         case expiresAt = "exp"
         /// `nbf`
         case notBefore = "nbf"
+        /// `iss`
+        case issuer = "iss"
+        /// `aud`
+        case audience = "aud"
         /// `role`
         case role
         /// `allowed_agents`
@@ -36,6 +40,8 @@ package struct Claims: Sendable, Equatable {
     package static let latestTime: Int64 = 253_402_300_799
     /// How long a string in a claim may be, in bytes of UTF-8.
     package static let maximumStringBytes = 256
+    /// How long the digest of a key is: SHA-256's.
+    package static let digestBytes = 32
     /// How many entries a list in a claim may have.
     package static let maximumEntries = 256
 
@@ -47,6 +53,10 @@ package struct Claims: Sendable, Equatable {
     package var expiresAt: Int64
     /// `nbf`: when it begins, if not when it was made. 0 to `latestTime`.
     package var notBefore: Int64?
+    /// `iss`: who made the token, in the issuer's own words. 1 to 256 bytes, like `subject`.
+    package var issuer: String?
+    /// `aud`: the relays that the token is for, by their names. Nil where the token says nothing.
+    package var audience: [String]?
     /// `role`: nil where the token serves either role.
     package var role: Role?
     /// `allowed_agents`: agent IDs, or globs with `*`. Nil where the token says nothing, empty where it allows none.
@@ -55,20 +65,26 @@ package struct Claims: Sendable, Equatable {
     package var allowedAddresses: [String]?
     /// `jti`: 1 to 256 bytes, like `subject`.
     package var tokenID: String?
+    /// `cnf`: the SHA-256 of the SubjectPublicKeyInfo of the bearer's key, `digestBytes` of it. Nil where the token serves whoever has it.
+    package var boundKey: [UInt8]?
 
     /// Takes the values as they are; `TokenIssuer` checks them.
     package init(
-        subject: String, issuedAt: Int64, expiresAt: Int64, notBefore: Int64? = nil, role: Role? = nil,
-        allowedAgents: [String]? = nil, allowedAddresses: [String]? = nil, tokenID: String? = nil
+        subject: String, issuedAt: Int64, expiresAt: Int64, notBefore: Int64? = nil, issuer: String? = nil,
+        audience: [String]? = nil, role: Role? = nil, allowedAgents: [String]? = nil,
+        allowedAddresses: [String]? = nil, tokenID: String? = nil, boundKey: [UInt8]? = nil
     ) {
         self.subject = subject
         self.issuedAt = issuedAt
         self.expiresAt = expiresAt
         self.notBefore = notBefore
+        self.issuer = issuer
+        self.audience = audience
         self.role = role
         self.allowedAgents = allowedAgents
         self.allowedAddresses = allowedAddresses
         self.tokenID = tokenID
+        self.boundKey = boundKey
     }
 
     /// Holds issued and received claims to the same limits, so that no token is made that would be refused.
@@ -77,9 +93,12 @@ package struct Claims: Sendable, Equatable {
         try Self.check(issuedAt, .issuedAt)
         try Self.check(expiresAt, .expiresAt)
         if let notBefore { try Self.check(notBefore, .notBefore) }
+        if let issuer { try Self.check(issuer, .issuer) }
+        if let audience { try Self.check(audience, .audience) }
         if let allowedAgents { try Self.check(allowedAgents, .allowedAgents) }
         if let allowedAddresses { try Self.check(allowedAddresses, .allowedAddresses) }
         if let tokenID { try Self.check(tokenID, .tokenID) }
+        guard boundKey.map({ $0.count == Self.digestBytes }) ?? true else { throw .claimInvalid(.confirmation) }
         guard expiresAt > issuedAt else { throw .neverValid }
     }
 

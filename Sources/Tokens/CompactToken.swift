@@ -61,6 +61,27 @@ enum Base64URL {
         return count < 6 && bits == 0 ? bytes : nil
     }
 
+    static func encode(_ bytes: [UInt8]) -> String {
+        var text = String.UnicodeScalarView()
+        var bits: UInt32 = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                text.append(character(bits >> UInt32(count)))
+            }
+        }
+        if count > 0 { text.append(character(bits << UInt32(6 - count))) }
+        return String(text)
+    }
+
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".unicodeScalars)
+
+    private static func character(_ bits: UInt32) -> Unicode.Scalar { alphabet[Int(bits & 63)] }
+
     private static func value(of character: UInt8) -> UInt8? {
         switch character {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")

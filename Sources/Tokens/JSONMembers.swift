@@ -31,6 +31,8 @@ struct JSONMembers: Sendable {
         guard cursor.isAtEnd, JSONText.isWellFormed(document) else { throw .malformed }
     }
 
+    var count: Int { values.count }
+
     subscript(name: String) -> ArraySlice<UInt8>? { values[name] }
 }
 

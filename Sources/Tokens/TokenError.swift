@@ -50,8 +50,12 @@ package enum TokenError: Error, Equatable, Sendable {
     case claimInvalid(Claims.Name)
     /// `exp` is not later than `iat`.
     case neverValid
-    /// `cnf` binds the token to a key, and this verifier does not check keys.
+    /// `cnf` does not name a key, or not only, by the digest that adit knows.
     case unsupportedConfirmation
+    /// `iss` is not the issuer whose tokens are taken.
+    case issuerRefused
+    /// `aud` does not name this relay; or it names relays, and this one has no name.
+    case audienceRefused
     /// `exp` has passed, by more than the leeway.
     case expired(secondsAgo: Int64)
     /// `nbf` or `iat` is to come, by more than the leeway.
@@ -85,7 +89,9 @@ package enum TokenError: Error, Equatable, Sendable {
         case .claimMissing(let name): "claim \(name.rawValue) is missing"
         case .claimInvalid(let name): "claim \(name.rawValue) is not valid"
         case .neverValid: "claim exp is not later than iat"
-        case .unsupportedConfirmation: "tokens bound to a key (claim cnf) are not accepted"
+        case .unsupportedConfirmation: "claim cnf binds the token by something other than x5t#S256"
+        case .issuerRefused: "the token is of another issuer"
+        case .audienceRefused: "the token is for another audience"
         case .expired(let seconds): "expired \(seconds) s ago"
         case .notYetValid(let seconds): "not valid for another \(seconds) s"
         case .cannotSign: "the token could not be signed"

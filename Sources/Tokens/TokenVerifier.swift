@@ -8,13 +8,22 @@ package struct TokenVerifier: Sendable {
 
     /// Whose tokens are taken. Another one may take its place at any time.
     package var keyring: Keyring
+    private let issuer: String?
+    private let audience: String?
 
-    /// Verifies against `keyring`; nothing can fail before `verify`.
-    package init(keyring: Keyring) {
+    /// Nothing can fail before `verify`.
+    ///
+    /// - Parameters:
+    ///   - keyring: Whose tokens are taken.
+    ///   - issuer: What `iss` has to be; nil for anything, also nothing.
+    ///   - audience: What `aud` has to name. Nil where a token must name nobody: one that does is for somebody else (RFC 7519 §4.1.3).
+    package init(keyring: Keyring, issuer: String? = nil, audience: String? = nil) {
         self.keyring = keyring
+        self.issuer = issuer
+        self.audience = audience
     }
 
-    /// Checks structure, algorithm, signature, claims and times, in this order. Claims are read from the bytes that were signed.
+    /// Checks structure, algorithm, signature, claims, issuer, audience and times, in this order. Claims are read from the bytes that were signed.
     ///
     /// - Parameters:
     ///   - token: The compact form, without anything around it.
@@ -25,8 +34,23 @@ package struct TokenVerifier: Sendable {
         guard let key = keyring.key(verifying: token.keyID) else { throw .keyUnknown(token.keyID) }
         try JWTObject.verify(token, with: key.secret)
         let claims = try Claims(token.claims)
+        try checkParties(of: claims)
         try Self.checkTimes(of: claims, now: now)
         return VerifiedToken(claims: claims, key: key)
+    }
+
+    /// RFC 8725 §3.8 and §3.9.
+    private func checkParties(of claims: Claims) throws(TokenError) {
+        if let issuer {
+            guard let stated = claims.issuer else { throw .claimMissing(.issuer) }
+            guard stated.utf8.elementsEqual(issuer.utf8) else { throw .issuerRefused }
+        }
+        guard let audience else {
+            guard claims.audience == nil else { throw .audienceRefused }
+            return
+        }
+        guard let stated = claims.audience else { throw .claimMissing(.audience) }
+        guard stated.contains(where: { $0.utf8.elementsEqual(audience.utf8) }) else { throw .audienceRefused }
     }
 
     /// A claim's time is far from the ends of Int64, `now` need not be.

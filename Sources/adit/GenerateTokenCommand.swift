@@ -1,4 +1,5 @@
 import ArgumentParser
+import TLSEngine
 import Tokens
 import Wire
 
@@ -41,6 +42,19 @@ struct GenerateTokenCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Limit the token to this target address. May be repeated.", valueName: "host:port"))
     var allowedAddress: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Make the token useless to whoever lacks this key: SHA256:… as the holder's 'adit key show' prints it.",
+            valueName: "fingerprint"))
+    var bindKey: String?
+
+    @Option(
+        help: ArgumentHelp("The name of the relay that it is for, which has the same --audience.", valueName: "name"))
+    var audience: String?
+
+    @Option(help: ArgumentHelp("Who says so; a relay with the same --issuer asks for it.", valueName: "name"))
+    var issuer: String?
 
     @Option(help: ArgumentHelp("How long it lasts: 30s, 15m, 24h, 7d, 1h30m. Default: 24h.", valueName: "duration"))
     var expiresIn: String?
@@ -87,16 +101,19 @@ struct GenerateTokenCommand: ParsableCommand {
         var random = SystemRandomNumberGenerator()
         let words = [random.next(), random.next()]
         return Claims(
-            subject: try settings.required(.subject, sub, .subject),
+            subject: try settings.required(.subject, sub, .name),
             issuedAt: now,
             expiresAt: now + lifetime.seconds,
+            issuer: try settings.value(.issuer, issuer, .name),
+            audience: try settings.value(.audience, audience, .name).map { [$0] },
             role: try settings.value(.role, role, .role),
             allowedAgents: try settings.list(.agent, agent, .agentPattern),
             allowedAddresses: try settings.list(.allowedAddress, allowedAddress, .address)?.map(\.description),
             tokenID: words.map { word in
                 String(repeating: "0", count: word.leadingZeroBitCount / 4) + String(word, radix: 16)
             }
-            .joined())
+            .joined(),
+            boundKey: try settings.value(.bindKey, bindKey, .fingerprint)?.digest)
     }
 }
 

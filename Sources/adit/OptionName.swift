@@ -4,11 +4,14 @@ enum OptionName: String, CaseIterable {
     case agentID = "agent-id"
     case agentKey = "agent-key"
     case allowedAddress = "allowed-address"
+    case audience
     case authorizedClients = "authorized-clients"
+    case bindKey = "bind-key"
     case config
     case exitOnFailure = "exit-on-failure"
     case expiresIn = "expires-in"
     case insecureShortSecret = "insecure-short-secret"
+    case issuer
     case jwtSecret = "jwt-secret"
     case jwtSecretFile = "jwt-secret-file"
     case keyID = "kid"
@@ -46,8 +49,10 @@ enum OptionName: String, CaseIterable {
     var isSecret: Bool {
         switch self {
         case .jwtSecret, .secret, .token: true
-        case .agent, .agentID, .agentKey, .allowedAddress, .authorizedClients, .config, .exitOnFailure, .expiresIn,
-            .insecureShortSecret, .jwtSecretFile, .keyID, .listen, .localAddress, .logFormat, .logLevel, .relay,
+        case .agent, .agentID, .agentKey, .allowedAddress, .audience, .authorizedClients, .bindKey, .config,
+            .exitOnFailure, .expiresIn,
+            .insecureShortSecret, .issuer, .jwtSecretFile, .keyID, .listen, .localAddress, .logFormat, .logLevel,
+            .relay,
             .relayCA,
             .relayKey, .remoteAddress, .requireScope, .role, .secretFile, .stateDirectory, .subject, .targetAddress,
             .tcpPortRange, .tlsCertificate, .tlsKey, .tokenFile, .tokenOnly:

@@ -50,6 +50,15 @@ struct RelayTCPCommand: AsyncParsableCommand {
     var requireScope = false
 
     @Option(
+        help: ArgumentHelp(
+            "Take only tokens for this audience: a name of this relay's, so that another's tokens do not fit.",
+            valueName: "name"))
+    var audience: String?
+
+    @Option(help: ArgumentHelp("Take only tokens of this issuer.", valueName: "name"))
+    var issuer: String?
+
+    @Option(
         help: ArgumentHelp("The relay's certificate and those between it and its authority (PEM).", valueName: "file"))
     var tlsCert: String?
 
@@ -70,11 +79,14 @@ struct RelayTCPCommand: AsyncParsableCommand {
         let keyring = try SecretSource(
             value: (.jwtSecret, jwtSecret), file: (.jwtSecretFile, jwtSecretFile), in: settings
         ).keyring(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
+        let verifier = TokenVerifier(
+            keyring: keyring, issuer: try settings.value(.issuer, issuer, .name),
+            audience: try settings.value(.audience, audience, .name))
         let identity = try identity(settings)
 
         let relay = Relay(
             configuration: RelayConfiguration(
-                listen: listen, portRange: portRange, identity: identity, verifier: TokenVerifier(keyring: keyring),
+                listen: listen, portRange: portRange, identity: identity, verifier: verifier,
                 requireScope: requireScope),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)

@@ -30,7 +30,8 @@ extension ValueFormat<String> {
 
     static var path: Self { Self(expectation: "a path") { $0.isEmpty ? nil : $0 } }
 
-    static var subject: Self {
+    /// `sub`, `iss` and `aud`.
+    static var name: Self {
         Self(expectation: "a name of 1 to \(Claims.maximumStringBytes) bytes without control characters") { text in
             (1...Claims.maximumStringBytes).contains(text.utf8.count) && text.isPrintable ? text : nil
         }

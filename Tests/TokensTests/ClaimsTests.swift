@@ -85,9 +85,38 @@ import Testing
         #expect(try verify(issue(claims)) == claims)
     }
 
-    @Test(arguments: [#"{"x5t#S256":"abc"}"#, "{}", "null", #""x""#])
-    func `a token that is bound to a key is not accepted as one that is not`(confirmation: String) throws {
+    private static let digest = String(repeating: "A", count: 43)
+
+    @Test(arguments: [
+        "{}", #"{"jwk":{}}"#, #"{"kid":"a"}"#, #"{"X5T#S256":"\#(digest)"}"#, #"{"x5t#S256":"\#(digest)","jkt":"a"}"#,
+    ])
+    func `a token that is bound by something else than a digest of the key is refused`(confirmation: String) throws {
         try expectRefusal(ofPayload: payload(with: #""cnf":\#(confirmation)"#), as: .unsupportedConfirmation)
+    }
+
+    @Test(arguments: [
+        "null", #""x""#, "[]", "7", #"{"x5t#S256":7}"#, #"{"x5t#S256":""}"#, #"{"x5t#S256":"abc"}"#,
+        #"{"x5t#S256":"\#(digest)="}"#, #"{"x5t#S256":"\#(digest.dropLast())+"}"#,
+        #"{"x5t#S256":"\#(digest.dropLast())B"}"#,
+        #"{"x5t#S256":"\#(digest)A"}"#,
+    ])
+    func `a key's digest is 32 bytes of base64url and nothing else`(confirmation: String) throws {
+        try expectRefusal(ofPayload: payload(with: #""cnf":\#(confirmation)"#), as: .claimInvalid(.confirmation))
+    }
+
+    @Test func `a name that occurs twice in cnf is refused`() throws {
+        let twice = #""cnf":{"x5t#S256":"\#(Self.digest)","x5t#S256":"\#(Self.digest)"}"#
+        try expectRefusal(ofPayload: payload(with: twice), as: .duplicateName)
+    }
+
+    @Test func `a bound token says which key, in base64url`() throws {
+        let token = try OpenSSL.token(payload: payload(with: #""cnf":{"x5t#S256":"\#(Self.digest)"}"#), key: key)
+        #expect(try verify(token).boundKey == Array(repeating: 0, count: 32))
+        var claims = plainClaims
+        claims.boundKey = (0..<32).map { UInt8(truncatingIfNeeded: $0 * 37 + 200) }
+        #expect(try verify(issue(claims)) == claims)
+        claims.boundKey = [1]
+        #expect(throws: TokenError.claimInvalid(.confirmation)) { try issue(claims) }
     }
 
     @Test func `the signature is judged before the claims`() throws {
