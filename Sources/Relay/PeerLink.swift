@@ -15,8 +15,8 @@ final class PeerLink: @unchecked Sendable {
     private enum State {
         case connected
         case awaitingHello(key: Fingerprint)
-        case agent(AgentID)
-        case client(Claims)
+        case agent(AgentID, VerifiedToken)
+        case client(VerifiedToken)
         case ended
     }
 
@@ -104,6 +104,15 @@ final class PeerLink: @unchecked Sendable {
         }
         mux.shutDown(.refused(refusal))
     }
+
+    /// Ends the link if its token is taken no more. Call it on the link's event loop.
+    func review() {
+        switch state {
+        case .connected, .awaitingHello, .ended: break
+        case .agent(_, let token), .client(let token):
+            if let refusal = hall.policy.objection(to: token) { end(refusal) }
+        }
+    }
 }
 
 // MARK: - Admission
@@ -129,13 +138,13 @@ extension PeerLink: SecureMuxDelegate {
                     self.receivedHello(json, key: key)
                 },
                 onFailure: { self.refuse(Refusal(.malformedMessage, $0)) })
-        case .client(let claims):
+        case .client(let token):
             // The control stream is one of them.
             guard mux.streamCount <= PeerLink.mostTunnels + 1 else {
                 stream.accept()
                 return stream.refuse(Refusal(.limitExceeded, "a client may have \(PeerLink.mostTunnels) tunnels"))
             }
-            Tunnel.begin(on: stream, of: self, claims: claims, ip: ip, hall: hall)
+            Tunnel.begin(on: stream, of: self, claims: token.claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:
             stream.reset()
         }
@@ -155,22 +164,22 @@ extension PeerLink: SecureMuxDelegate {
     }
 
     private func authenticate(_ hello: Hello, key: Fingerprint) {
-        let claims: Claims
+        let token: VerifiedToken
         do throws(Refusal) {
-            claims = try hall.policy.admit(hello.token, key: key, now: hall.now()).claims
+            token = try hall.policy.admit(hello.token, key: key, now: hall.now())
         } catch {
             return refuseAuthentication(error)
         }
-        if let refusal = hall.authorization.objection(to: hello.role, agentID: hello.agentID, claims: claims) {
+        if let refusal = hall.authorization.objection(to: hello.role, agentID: hello.agentID, claims: token.claims) {
             return refuseAuthentication(refusal)
         }
         switch hello.role {
-        case .agent: if let id = hello.agentID { register(id, key: key) }
-        case .client: admitClient(claims)
+        case .agent: if let id = hello.agentID { register(id, key: key, token: token) }
+        case .client: admitClient(token)
         }
     }
 
-    private func register(_ id: AgentID, key: Fingerprint) {
+    private func register(_ id: AgentID, key: Fingerprint, token: VerifiedToken) {
         switch hall.registry.register(id, link: self, key: key) {
         case .taken:
             hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered with another key")
@@ -182,14 +191,14 @@ extension PeerLink: SecureMuxDelegate {
         case .registered:
             break
         }
-        state = .agent(id)
+        state = .agent(id, token)
         hall.logger.info("Agent connected: agent-id=\(id), ip=\(ip)")
         welcome()
     }
 
-    private func admitClient(_ claims: Claims) {
-        state = .client(claims)
-        hall.logger.info("Client authenticated: client-id=\(Printable(claims.subject)), ip=\(ip)")
+    private func admitClient(_ token: VerifiedToken) {
+        state = .client(token)
+        hall.logger.info("Client authenticated: client-id=\(Printable(token.claims.subject)), ip=\(ip)")
         welcome()
     }
 
@@ -220,11 +229,12 @@ extension PeerLink: SecureMuxDelegate {
         timeout?.cancel()
         hall.links.remove(self)
         switch state {
-        case .agent(let id):
+        case .agent(let id, _):
             hall.registry.unregister(id, link: self)
             hall.logger.info("Agent disconnected: agent-id=\(id), ip=\(ip), reason=\(failure)")
-        case .client(let claims):
-            hall.logger.info("Client disconnected: client-id=\(Printable(claims.subject)), ip=\(ip), reason=\(failure)")
+        case .client(let token):
+            let id = Printable(token.claims.subject)
+            hall.logger.info("Client disconnected: client-id=\(id), ip=\(ip), reason=\(failure)")
         case .connected, .awaitingHello, .ended:
             hall.logger.info("Link ended: ip=\(ip), reason=\(failure)")
         }

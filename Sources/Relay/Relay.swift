@@ -1,7 +1,7 @@
 package import Logging
 import NIOCore
 import NIOPosix
-import Tokens
+package import Tokens
 import Transport
 package import Wire
 
@@ -16,12 +16,32 @@ import Glibc
 /// Serves agents and clients until its task is cancelled.
 package struct Relay: Sendable {
     private let configuration: RelayConfiguration
-    private let logger: Logger
+    private let hall: Hall
 
     /// Nothing is listened on before `run`.
     package init(configuration: RelayConfiguration, logger: Logger) {
         self.configuration = configuration
-        self.logger = logger
+        hall = Hall(
+            policy: TokenPolicy(verifier: configuration.verifier, revocations: configuration.revocations),
+            authorization: Authorization(requireScope: configuration.requireScope), logger: logger,
+            now: { Int64(time(nil)) })
+    }
+
+    /// Takes the tokens of this ring from now on, and no others. Links under a key that it lacks end. May be called from any thread.
+    package func use(_ keyring: Keyring) {
+        hall.policy.use(keyring)
+        review()
+    }
+
+    /// Refuses these tokens from now on. Their links end. May be called from any thread.
+    package func use(_ revocations: Revocations) {
+        hall.policy.use(revocations)
+        review()
+    }
+
+    /// A link that is being admitted has either seen the new rules or is in the table, and reviewed behind its hello.
+    private func review() {
+        for link in hall.links.all { link.perform { $0.review() } }
     }
 
     /// Returns when cancelled, after every peer has been told. `listening` is called once, with the port chosen. Throws
@@ -33,11 +53,7 @@ package struct Relay: Sendable {
     private func run(
         on group: any EventLoopGroup, listening: @escaping @Sendable (HostPort) -> Void
     ) async throws {
-        let hall = Hall(
-            policy: TokenPolicy(verifier: configuration.verifier),
-            authorization: Authorization(requireScope: configuration.requireScope), logger: logger,
-            now: { Int64(time(nil)) })
-        let listener = try await listen(on: group, hall: hall)
+        let listener = try await listen(on: group)
         listening(listener.address)
         try await listener.serve()
         for link in hall.links.all {
@@ -52,7 +68,7 @@ package struct Relay: Sendable {
     }
 
     /// The address itself, or the first free port of the range.
-    private func listen(on group: any EventLoopGroup, hall: Hall) async throws -> LinkListener {
+    private func listen(on group: any EventLoopGroup) async throws -> LinkListener {
         let ports =
             configuration.listen.port == 0
             ? configuration.portRange ?? 0...0 : configuration.listen.port...configuration.listen.port
@@ -60,7 +76,8 @@ package struct Relay: Sendable {
         for port in ports {
             let address = HostPort(host: configuration.listen.host, port: port)
             do {
-                return try await LinkListener.bind(address, identity: configuration.identity, on: group) { link, ip in
+                return try await LinkListener.bind(address, identity: configuration.identity, on: group) {
+                    [hall] link, ip in
                     PeerLink(link, ip: ip, hall: hall)
                 }
             } catch LinkFailure.unreachable(_, let why) {

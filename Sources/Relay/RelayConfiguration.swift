@@ -8,20 +8,23 @@ package struct RelayConfiguration: Sendable {
     let portRange: ClosedRange<UInt16>?
     let identity: Identity
     let verifier: TokenVerifier
+    let revocations: Revocations
     let requireScope: Bool
 
     /// - Parameters:
     ///   - listen: port 0 chooses one, out of `portRange` if that is given.
     ///   - identity: the certificate and key that peers see.
+    ///   - verifier, revocations: which tokens to take; `Relay.use` replaces either later.
     ///   - requireScope: refuse tokens without `role`, and clients' without `allowed_agents`.
     package init(
         listen: HostPort, portRange: ClosedRange<UInt16>?, identity: Identity, verifier: TokenVerifier,
-        requireScope: Bool
+        revocations: Revocations, requireScope: Bool
     ) {
         self.listen = listen
         self.portRange = portRange
         self.identity = identity
         self.verifier = verifier
+        self.revocations = revocations
         self.requireScope = requireScope
     }
 }

@@ -14,6 +14,10 @@ package enum TokenError: Error, Equatable, Sendable {
     case keyMalformed
     /// A `kid`, or a secret without one, for the second time: which of the two verifies would be left to chance.
     case keyTwice
+    /// A file is not UTF-8 text.
+    case notText
+    /// Not one token ID and perhaps a comment.
+    case revocationMalformed
     /// What is wrong with a line of a file, counted from 1.
     indirect case line(Int, TokenError)
 
@@ -75,6 +79,8 @@ package enum TokenError: Error, Equatable, Sendable {
         case .keyringEmpty: "there is no secret in it, only comments"
         case .keyMalformed: "expected kid=ID SECRET, the ID being 1 to 64 of A-Z a-z 0-9 . _ -"
         case .keyTwice: "a second secret with the same kid, or a second one without"
+        case .notText: "it is not UTF-8 text"
+        case .revocationMalformed: "expected one token ID (jti), and a comment behind a # at most"
         case .line(let number, let error): "line \(number): \(error.reason)"
         case .tokenTooLong(let bytes):
             "the token has \(bytes) bytes, at most \(TokenVerifier.maximumTokenBytes) are accepted"

@@ -3,6 +3,7 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
     // Admission: the link ends.
     case authenticationFailed = "authentication_failed"
     case tokenExpired = "token_expired"
+    case tokenRevoked = "token_revoked"
     case wrongRole = "wrong_role"
     case agentIDForbidden = "agent_id_forbidden"
     case agentIDTaken = "agent_id_taken"
@@ -36,9 +37,8 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
             .helloTimeout,
             .internalError, .unknown:
             true
-        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .replaced, .scopeRequired,
-            .unsupportedVersion,
-            .agentForbidden, .targetForbidden, .malformedMessage:
+        case .authenticationFailed, .tokenExpired, .tokenRevoked, .wrongRole, .agentIDForbidden, .replaced,
+            .scopeRequired, .unsupportedVersion, .agentForbidden, .targetForbidden, .malformedMessage:
             false
         }
     }

@@ -55,7 +55,7 @@ extension RefusalCode {
     /// Whether another token is the remedy.
     fileprivate var isAboutTheToken: Bool {
         switch self {
-        case .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .scopeRequired: true
+        case .authenticationFailed, .tokenExpired, .tokenRevoked, .wrongRole, .agentIDForbidden, .scopeRequired: true
         case .agentIDTaken, .replaced, .unsupportedVersion, .helloTimeout, .agentForbidden, .agentNotFound,
             .targetForbidden,
             .targetRefused, .targetUnreachable, .malformedMessage, .limitExceeded, .draining, .internalError, .unknown:

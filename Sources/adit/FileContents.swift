@@ -8,14 +8,18 @@ import Darwin
 
 /// Small files that operators write: secrets, tokens, settings.
 enum FileContents {
-    /// Nothing that adit reads at once is larger; a device or a disk image named by mistake ends here.
+    /// What most files have at most; a device or a disk image named by mistake ends here.
     static let maximumBytes = 64 * 1024
 
     /// The bytes of the file.
     ///
-    /// - Parameter what: What the file is to the user, for the error: `token file`.
+    /// - Parameters:
+    ///   - what: What the file is to the user, for the error: `token file`.
+    ///   - maximumBytes: More is an error.
     /// - Throws: `.configuration` with the file's name and the system's reason.
-    static func bytes(of path: String, what: String) throws(Failure) -> [UInt8] {
+    static func bytes(
+        of path: String, what: String, maximumBytes: Int = maximumBytes
+    ) throws(Failure) -> [UInt8] {
         func failure(_ reason: String) -> Failure {
             .configuration("cannot read the \(what) \(path): \(reason)")
         }

@@ -24,6 +24,7 @@ enum OptionName: String, CaseIterable {
     case relayKey = "relay-key"
     case remoteAddress = "remote-address"
     case requireScope = "require-scope"
+    case revocations
     case role
     case secret
     case secretFile = "secret-file"
@@ -54,7 +55,8 @@ enum OptionName: String, CaseIterable {
             .insecureShortSecret, .issuer, .jwtSecretFile, .keyID, .listen, .localAddress, .logFormat, .logLevel,
             .relay,
             .relayCA,
-            .relayKey, .remoteAddress, .requireScope, .role, .secretFile, .stateDirectory, .subject, .targetAddress,
+            .relayKey, .remoteAddress, .requireScope, .revocations, .role, .secretFile, .stateDirectory, .subject,
+            .targetAddress,
             .tcpPortRange, .tlsCertificate, .tlsKey, .tokenFile, .tokenOnly:
             false
         }

@@ -59,6 +59,12 @@ struct RelayTCPCommand: AsyncParsableCommand {
     var issuer: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Refuse the tokens whose IDs (jti) are in this file, one a line; it is read again when it changes.",
+            valueName: "file"))
+    var revocations: String?
+
+    @Option(
         help: ArgumentHelp("The relay's certificate and those between it and its authority (PEM).", valueName: "file"))
     var tlsCert: String?
 
@@ -76,25 +82,29 @@ struct RelayTCPCommand: AsyncParsableCommand {
             try settings.value(.listen, listen, .listeningAddress) ?? HostPort(host: "0.0.0.0", port: 4443)
         let portRange = try settings.value(.tcpPortRange, tcpPortRange, .portRange)
         let requireScope = try settings.flag(.requireScope, requireScope)
-        let keyring = try SecretSource(
-            value: (.jwtSecret, jwtSecret), file: (.jwtSecretFile, jwtSecretFile), in: settings
-        ).keyring(allowShort: settings.flag(.insecureShortSecret, insecureShortSecret))
+        let secret = try SecretSource(
+            value: (.jwtSecret, jwtSecret), file: (.jwtSecretFile, jwtSecretFile), in: settings)
+        let trust = RelayTrust(
+            secret: secret, allowShort: try settings.flag(.insecureShortSecret, insecureShortSecret),
+            revocationPath: try settings.value(.revocations, revocations, .path), logger: logger)
         let verifier = TokenVerifier(
-            keyring: keyring, issuer: try settings.value(.issuer, issuer, .name),
+            keyring: try trust.keyring(), issuer: try settings.value(.issuer, issuer, .name),
             audience: try settings.value(.audience, audience, .name))
         let identity = try identity(settings)
 
         let relay = Relay(
             configuration: RelayConfiguration(
                 listen: listen, portRange: portRange, identity: identity, verifier: verifier,
-                requireScope: requireScope),
+                revocations: try trust.revocations(), requireScope: requireScope),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)
         try await RoleService.run(readiness: readiness, logger: logger) {
-            try await relay.run { address in
-                StandardOutput.progress("Relay listening on \(address)")
-                StandardOutput.progress("Relay key: \(identity.fingerprint)")
-                readiness.ready()
+            try await trust.withReloads(into: relay) {
+                try await relay.run { address in
+                    StandardOutput.progress("Relay listening on \(address)")
+                    StandardOutput.progress("Relay key: \(identity.fingerprint)")
+                    readiness.ready()
+                }
             }
         }
     }

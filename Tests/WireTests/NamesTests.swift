@@ -57,7 +57,8 @@ struct NamesTests {
 struct RefusalTests {
     /// PROTOCOL §4.4, in its order. A code's spelling is the protocol's.
     private static let codes = [
-        "authentication_failed", "token_expired", "wrong_role", "agent_id_forbidden", "agent_id_taken", "replaced",
+        "authentication_failed", "token_expired", "token_revoked", "wrong_role", "agent_id_forbidden", "agent_id_taken",
+        "replaced",
         "scope_required",
         "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found", "target_forbidden",
         "target_refused", "target_unreachable", "malformed_message", "limit_exceeded", "draining", "internal_error",
