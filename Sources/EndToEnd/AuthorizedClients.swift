@@ -9,8 +9,8 @@ import Musl
 import Darwin
 #endif
 
-/// The clients that an agent admits (`--authorized-clients FILE`): one fingerprint a line, optionally followed by a comment, with
-/// blank lines and lines of `#` comments between. An edit takes effect at the next handshake.
+/// The clients that an agent admits (`--authorized-clients FILE`): one `[NAME] SHA256:… [COMMENT]` a line, with blank lines and lines
+/// of `#` comments between. Only the key counts; a name is for the reader. An edit takes effect at the next handshake.
 package final class AuthorizedClients: Sendable {
     private let path: String
     private let latest: Mutex<Snapshot>
@@ -65,15 +65,7 @@ private struct Snapshot {
         }
         // Before the contents: an edit in between then shows as a change.
         let version = FileVersion(try file.status())
-        let lines = try file.readLines()
-        var keys: Set<Fingerprint> = []
-        for line in lines.all {
-            guard let first = line.fields.first, let key = Fingerprint(first) else {
-                throw lines.malformed(line, "not a fingerprint")
-            }
-            keys.insert(key)
-        }
-        self.keys = keys
+        keys = Set(try file.readLines(.optional).all.map(\.key))
         failure = nil
         self.version = version.isSettled ? version : nil
     }

@@ -54,39 +54,24 @@ struct KeyFile: ~Copyable {
 
     // MARK: - Lines
 
-    /// A line that says something.
-    struct Line {
-        /// Counted from 1.
-        let number: Int
-        /// What blanks separate; at least one.
-        let fields: [String]
-    }
-
     struct Lines {
-        let path: String
-        let all: [Line]
+        let all: [KeyLine]
         /// Whether the last line lacks its line feed.
         let endsInsideLine: Bool
-
-        func malformed(_ line: Line, _ reason: String) -> KnownKeysError {
-            .malformed(path: path, line: line.number, reason: reason)
-        }
     }
 
-    /// All lines but empty ones and comments. Throws `.file`, and `.malformed` for text that is not UTF-8.
-    func readLines() throws(KnownKeysError) -> Lines {
+    /// All lines but empty ones and comments. Throws `.file`, and `.malformed` for the first line that is not of the form.
+    func readLines(_ naming: KeyLine.Naming) throws(KnownKeysError) -> Lines {
         let bytes = try readAll()
-        var lines: [Line] = []
+        var lines: [KeyLine] = []
         for (index, raw) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-            guard let text = String(validating: raw, as: UTF8.self) else {
-                throw .malformed(path: path, line: index + 1, reason: "not UTF-8")
-            }
-            let fields = text.split { $0 == " " || $0 == "\t" || $0 == "\r" }.map(String.init)
-            if let first = fields.first, !first.hasPrefix("#") {
-                lines.append(Line(number: index + 1, fields: fields))
+            do throws(KeyLine.Malformed) {
+                if let line = try KeyLine(raw, number: index + 1, naming: naming) { lines.append(line) }
+            } catch {
+                throw .malformed(path: path, line: index + 1, reason: error.reason)
             }
         }
-        return Lines(path: path, all: lines, endsInsideLine: bytes.last.map { $0 != UInt8(ascii: "\n") } ?? false)
+        return Lines(all: lines, endsInsideLine: bytes.last.map { $0 != UInt8(ascii: "\n") } ?? false)
     }
 
     private func readAll() throws(KnownKeysError) -> [UInt8] {

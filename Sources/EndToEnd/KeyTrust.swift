@@ -6,9 +6,17 @@ package enum KeyTrust: Sendable {
     case pinned(Fingerprint)
     /// A certificate that these authorities (a PEM file) issued for the host name.
     case authorities(file: String)
-    /// The first key seen under `name` is remembered, and a change refused, as ssh does. A relay's certificate that the
-    /// system's authorities vouch for is believed as well.
-    case firstUse(KnownKeys, name: String)
+    /// The key that is known under `name`; a change is refused, as ssh does. A relay's certificate that the system's
+    /// authorities vouch for is believed as well.
+    case known(KnownKeys, name: String, firstUse: FirstUse)
+
+    /// What happens to a name that is not known yet.
+    package enum FirstUse: Sendable {
+        /// Its key is believed this once, and remembered.
+        case remembered
+        /// Its key is refused.
+        case refused
+    }
 }
 
 extension KeyTrust {
@@ -17,7 +25,7 @@ extension KeyTrust {
         switch self {
         case .pinned: .none
         case .authorities(let file): .file(file)
-        case .firstUse: .system
+        case .known: .system
         }
     }
 
@@ -34,22 +42,32 @@ extension KeyTrust {
             return peer.fingerprint == key ? nil : "the key of \(noun) is \(peer.fingerprint), expected \(key)"
         case .authorities(let file):
             return peer.authorityFailure.map { "the certificate of \(noun) does not stand up to \(file): \($0)" }
-        case .firstUse(let known, let name):
+        case .known(let known, let name, let firstUse):
             guard peer.authorityFailure != nil else { return nil }
             do throws(KnownKeysError) {
-                guard case .changed(let before) = try known.lookup(name, peer.fingerprint) else { return nil }
-                let keys = before.map(\.description).joined(separator: ", ")
-                return "the key of \(noun) has changed: known \(keys), presented \(peer.fingerprint); "
-                    + "if that is expected, remove the line of \(name) from \(known.path)"
+                switch (try known.lookup(name, peer.fingerprint), firstUse) {
+                case (.matches, _), (.unknown, .remembered): return nil
+                case (.unknown, .refused):
+                    return "the key of \(noun) is not known: presented \(peer.fingerprint); "
+                        + "if that is the right one, add the line '\(name) \(peer.fingerprint)' to \(known.path)"
+                case (.changed(let before), _):
+                    return "the key of \(noun) has changed: known \(list(before.map(\.key))), "
+                        + "presented \(peer.fingerprint); if that is expected, remove "
+                        + "line \(list(before.map(\.line))) of \(known.path)"
+                }
             } catch {
                 return "\(error)"
             }
         }
     }
 
+    private func list(_ values: [some CustomStringConvertible]) -> String {
+        values.map(\.description).joined(separator: ", ")
+    }
+
     /// Remembers a key that passed the check, once the handshake has shown that the peer holds it. True when it is new.
     package func remember(_ peer: PeerCertificate) throws(KnownKeysError) -> Bool {
-        guard case .firstUse(let known, let name) = self, peer.authorityFailure != nil,
+        guard case .known(let known, let name, .remembered) = self, peer.authorityFailure != nil,
             try known.lookup(name, peer.fingerprint) == .unknown
         else { return false }
         try known.remember(name, peer.fingerprint)

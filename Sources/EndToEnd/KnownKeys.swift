@@ -8,18 +8,32 @@ import Musl
 import Darwin
 #endif
 
-/// The keys that peers were first seen with: `known_agents` or `known_relays`, one `NAME SHA256:…` a line, with blank lines and
-/// lines of `#` comments between. Trust on first use: whoever comes later under a known name must hold a key that stands there.
+/// The keys that peers were first seen with: `known_agents` or `known_relays`, one `NAME SHA256:… [COMMENT]` a line, with blank lines
+/// and lines of `#` comments between. Trust on first use: whoever comes later under a known name must hold a key that stands there.
 ///
 /// Any number of threads and processes may use one file, which every call reads: `lookup` is short enough for a check during a
 /// handshake, while `remember` waits for the disk.
 package final class KnownKeys: Sendable {
     /// The file, which need not exist yet.
     package let path: String
+    private let hashesNames: Bool
 
-    /// Reads nothing yet: see `lookup`.
-    package init(path: String) {
+    /// Reads nothing yet: see `lookup`. With `hashesNames`, names that `remember` adds cannot be read from the file.
+    package init(path: String, hashesNames: Bool = false) {
         self.path = path
+        self.hashesNames = hashesNames
+    }
+
+    /// One of the keys that a name is known with.
+    package struct Entry: Equatable, Sendable {
+        package let key: Fingerprint
+        /// The line of the file that says so, counted from 1.
+        package let line: Int
+
+        package init(key: Fingerprint, line: Int) {
+            self.key = key
+            self.line = line
+        }
     }
 
     /// What the file says about a name and a key.
@@ -29,7 +43,7 @@ package final class KnownKeys: Sendable {
         /// The name occurs with this key.
         case matches
         /// The name occurs, but with other keys alone.
-        case changed(known: [Fingerprint])
+        case changed(known: [Entry])
     }
 
     /// Reads the file anew each time; a missing file knows nothing. Names match to the byte.
@@ -37,15 +51,17 @@ package final class KnownKeys: Sendable {
     package func lookup(_ name: String, _ fingerprint: Fingerprint) throws(KnownKeysError) -> Lookup {
         guard let file = try KeyFile.open(path, O_RDONLY) else { return .unknown }
         try file.lock(LOCK_SH)
-        return try Self.find(name, fingerprint, in: file.readLines())
+        return try Self.find(name, fingerprint, in: file.readLines(.required))
     }
 
     /// Adds a line for `name`, durably, and makes the file (mode 0600) and its directory (mode 0700) if need be. Does nothing when
     /// the line is there. Throws `.changed` when another process has meanwhile remembered another key, `.name` for a name that no
     /// line can hold, `.malformed` as `lookup` does, and `.file`.
     package func remember(_ name: String, _ fingerprint: Fingerprint) throws(KnownKeysError) {
-        guard Self.isWritable(name) else { throw .name(name) }
+        guard KeyLine.canHold(name) else { throw .name(name) }
+        let written: String
         do throws(TLSError) {
+            written = hashesNames ? try HashedName(hashing: name).description : name
             try createPrivateDirectory(containing: path)
         } catch {
             throw .file(path: path, reason: "\(error)")
@@ -54,32 +70,19 @@ package final class KnownKeys: Sendable {
             throw .file(path: path, reason: "cannot be made")
         }
         try file.lock(LOCK_EX)
-        let lines = try file.readLines()
-        switch try Self.find(name, fingerprint, in: lines) {
+        let lines = try file.readLines(.required)
+        switch Self.find(name, fingerprint, in: lines) {
         case .matches: return
-        case .changed(let known): throw .changed(path: path, name: name, known: known)
-        case .unknown: try file.append("\(lines.endsInsideLine ? "\n" : "")\(name) \(fingerprint)\n")
+        case .changed(let known): throw .changed(path: path, name: name, known: known.map(\.key))
+        case .unknown: try file.append("\(lines.endsInsideLine ? "\n" : "")\(written) \(fingerprint)\n")
         }
     }
 
-    private static func find(
-        _ name: String, _ fingerprint: Fingerprint, in lines: KeyFile.Lines
-    ) throws(KnownKeysError) -> Lookup {
-        var known: [Fingerprint] = []
-        for line in lines.all {
-            let fields = line.fields
-            guard fields.count == 2 else { throw lines.malformed(line, "expected NAME FINGERPRINT") }
-            guard let key = Fingerprint(fields[1]) else { throw lines.malformed(line, "not a fingerprint") }
-            // Not `==` of strings, for which different bytes can be the same name.
-            if fields[0].utf8.elementsEqual(name.utf8) { known.append(key) }
-        }
+    private static func find(_ name: String, _ fingerprint: Fingerprint, in lines: KeyFile.Lines) -> Lookup {
+        let known = lines.all.filter { $0.name?.stands(for: name) ?? false }
         if known.isEmpty { return .unknown }
-        return known.contains(fingerprint) ? .matches : .changed(known: known)
-    }
-
-    /// Whether a line with this name reads back as it was written.
-    private static func isWritable(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.first != UInt8(ascii: "#") && name.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f }
+        if known.contains(where: { $0.key == fingerprint }) { return .matches }
+        return .changed(known: known.map { Entry(key: $0.key, line: $0.number) })
     }
 }
 
@@ -91,7 +94,7 @@ package enum KnownKeysError: Error, Equatable, Sendable {
     case malformed(path: String, line: Int, reason: String)
     /// The name is known with other keys.
     case changed(path: String, name: String, known: [Fingerprint])
-    /// The name is empty or has blanks, control characters or a leading `#`.
+    /// The name is empty or has blanks, control characters or a leading `#` or `|`.
     case name(String)
 }
 

@@ -51,8 +51,8 @@ struct ConnectCommand: AsyncParsableCommand {
         let state = try state.directory(settings)
         let relayTrust = try relay.trust(settings, relay: address, state: state)
         let agentTrust =
-            pin.map(KeyTrust.pinned)
-            ?? .firstUse(KnownKeys(path: state.knownAgents), name: "\(address)/\(agentID)")
+            try pin.map(KeyTrust.pinned)
+            ?? relay.known(settings, file: state.knownAgents, name: "\(address)/\(agentID)")
         let identity = try state.identity()
 
         let readiness = Readiness(environment: Invocation.current.environment)

@@ -10,6 +10,7 @@ enum OptionName: String, CaseIterable {
     case config
     case exitOnFailure = "exit-on-failure"
     case expiresIn = "expires-in"
+    case hashKnownNames = "hash-known-names"
     case insecureShortSecret = "insecure-short-secret"
     case issuer
     case jwtSecret = "jwt-secret"
@@ -29,6 +30,7 @@ enum OptionName: String, CaseIterable {
     case secret
     case secretFile = "secret-file"
     case stateDirectory = "state-dir"
+    case strict
     case subject = "sub"
     case targetAddress = "target-address"
     case tcpPortRange = "tcp-port-range"
@@ -48,17 +50,6 @@ enum OptionName: String, CaseIterable {
 
     /// Whether its value must not be shown.
     var isSecret: Bool {
-        switch self {
-        case .jwtSecret, .secret, .token: true
-        case .agent, .agentID, .agentKey, .allowedAddress, .audience, .authorizedClients, .bindKey, .config,
-            .exitOnFailure, .expiresIn,
-            .insecureShortSecret, .issuer, .jwtSecretFile, .keyID, .listen, .localAddress, .logFormat, .logLevel,
-            .relay,
-            .relayCA,
-            .relayKey, .remoteAddress, .requireScope, .revocations, .role, .secretFile, .stateDirectory, .subject,
-            .targetAddress,
-            .tcpPortRange, .tlsCertificate, .tlsKey, .tokenFile, .tokenOnly:
-            false
-        }
+        self == .jwtSecret || self == .secret || self == .token
     }
 }

@@ -27,6 +27,12 @@ struct RelayOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Trust relays that these certificate authorities (PEM) vouch for.", valueName: "file"))
     var relayCa: String?
 
+    @Flag(help: "Refuse keys that are neither pinned, vouched for nor known, instead of remembering them on first use.")
+    var strict = false
+
+    @Flag(help: "Remember keys under hashed names, so that the files do not tell whom this machine knows.")
+    var hashKnownNames = false
+
     func relay(_ settings: Settings) throws(Failure) -> HostPort {
         try settings.required(.relay, relay, .address)
     }
@@ -49,7 +55,15 @@ struct RelayOptions: ParsableArguments {
             let path = try ValueFormat.path.value(of: authorities)
             try FileContents.requireReadable(path, what: "file of \(authorities.origin),")
             return .authorities(file: path)
-        case (nil, nil): return .firstUse(KnownKeys(path: state.knownRelays), name: relay.description)
+        case (nil, nil): return try known(settings, file: state.knownRelays, name: relay.description)
         }
+    }
+
+    /// Trust in the key that `file` knows under `name`.
+    func known(_ settings: Settings, file: String, name: String) throws(Failure) -> KeyTrust {
+        let hashes = try settings.flag(.hashKnownNames, hashKnownNames)
+        let isStrict = try settings.flag(.strict, strict)
+        return .known(
+            KnownKeys(path: file, hashesNames: hashes), name: name, firstUse: isStrict ? .refused : .remembered)
     }
 }

@@ -35,7 +35,7 @@ import Darwin
             #expect(try peer.wait() == .exited(77))
             let line = try #require(peer.errors.lines.last { $0.hasPrefix("adit: ") })
             #expect(line.contains("known \(keys.old), presented \(keys.new)"))
-            #expect(line.hasSuffix("remove the line of \(relay.address) from \(site.path(state))/known_relays"))
+            #expect(line.hasSuffix("remove line 1 of \(site.path(state))/known_relays"))
         }
 
         // Whoever does as told is let in.
@@ -57,7 +57,7 @@ import Darwin
         #expect(try connect.wait() == .exited(77))
         let line = try #require(connect.errors.lines.last { $0.hasPrefix("adit: ") })
         #expect(line.contains("known \(try key(ofAgent: agent)), presented \(try key(ofAgent: other))"))
-        #expect(line.hasSuffix("remove the line of \(relay.address)/db from \(site.path("connect"))/known_agents"))
+        #expect(line.hasSuffix("remove line 1 of \(site.path("connect"))/known_agents"))
         #expect(echo.connections == 1)
 
         try site.directory.write("", to: "connect/known_agents")
