@@ -26,6 +26,7 @@ package enum Message {
         guard json.first == UInt8(ascii: "{"), !json.contains(0) else {
             throw .malformed("\(type) is not a JSON object in UTF-8")
         }
+        guard !hasRepeatedNames(json) else { throw .malformed("\(type) has a name twice, or one with escapes") }
         do {
             return try JSONDecoder().decode(type, from: Data(json))
         } catch let error as DecodingError {
