@@ -30,7 +30,8 @@ package struct Agent: Sendable {
         let forwards = Forwards(target: configuration.target, eventLoop: eventLoop, logger: logger)
         let admission = SessionAdmission(
             tls: try SessionTLS(role: .agent, identity: configuration.identity),
-            clients: configuration.authorizedClients, forwards: forwards, logger: logger)
+            clients: configuration.authorizedClients, allowedClients: configuration.allowedClients, forwards: forwards,
+            logger: logger)
         let dial = try RelayDial(
             relay: configuration.relay, identity: configuration.identity, trust: configuration.relayTrust,
             role: .agent, agentID: configuration.agentID, token: configuration.token, logger: logger)

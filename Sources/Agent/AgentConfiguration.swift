@@ -11,13 +11,15 @@ package struct AgentConfiguration: Sendable {
     let relayTrust: KeyTrust
     let token: TokenSource
     let authorizedClients: AuthorizedClients?
+    let allowedClients: [String]?
 
     /// - Parameters:
     ///   - target: on this machine's loopback; anything else is refused when it is dialed.
     ///   - authorizedClients: nil lets every client in that the relay lets through.
+    ///   - allowedClients: the client IDs to take, by the relay's word; nil takes any.
     package init(
         relay: HostPort, agentID: AgentID, target: HostPort, identity: Identity, relayTrust: KeyTrust,
-        token: @escaping TokenSource, authorizedClients: AuthorizedClients?
+        token: @escaping TokenSource, authorizedClients: AuthorizedClients?, allowedClients: [String]?
     ) {
         self.relay = relay
         self.agentID = agentID
@@ -26,6 +28,7 @@ package struct AgentConfiguration: Sendable {
         self.relayTrust = relayTrust
         self.token = token
         self.authorizedClients = authorizedClients
+        self.allowedClients = allowedClients
     }
 }
 

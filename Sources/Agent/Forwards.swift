@@ -10,16 +10,10 @@ struct Forwards: Sendable {
     let eventLoop: any EventLoop
     let logger: Logger
 
-    /// Refuses a target that is not the agent's own; dials it otherwise, and answers once it is known how that went.
+    /// Dials the target, and answers once it is known how that went.
     ///
     /// Data that comes meanwhile waits in the pipe, bounded by the stream's window.
-    func open(_ request: ForwardRequest, on stream: MuxStream, for client: Printable) {
-        guard request.target == target else {
-            logger.warning(
-                "Forward refused: client-id=\(client), target=\(request.target), reason=not this agent's target")
-            return stream.refuse(
-                Refusal(.targetForbidden, "this agent forwards to \(target), not to \(request.target)"))
-        }
+    func open(_ stream: MuxStream, for client: Printable) {
         let pipe = SocketPipe(eventLoop: eventLoop)
         pipe.join(stream)
         LoopbackDial(target, on: eventLoop).connect { result in

@@ -7,6 +7,7 @@ import Wire
 struct SessionAdmission: Sendable {
     let tls: SessionTLS
     let clients: AuthorizedClients?
+    let allowedClients: [String]?
     let forwards: Forwards
     let logger: Logger
 
@@ -30,7 +31,14 @@ struct SessionAdmission: Sendable {
 
     private func begin(_ offer: TunnelOffer, on stream: MuxStream) throws {
         let client = Printable(offer.clientID)
-        // The relay's word for who the client is counts for nothing here: only its key does.
+        // The relay's word for who the client is can only narrow what comes in: the key that is checked next is what a relay
+        // cannot make up.
+        if let allowedClients, !allowedClients.contains(where: { $0.utf8.elementsEqual(offer.clientID.utf8) }) {
+            logger.warning(
+                "Tunnel refused: client-id=\(client), ip=\(Printable(offer.clientAddress)), reason=not an allowed client"
+            )
+            return stream.refuse(Refusal(.clientForbidden, "this agent does not allow the client \(client)"))
+        }
         _ = try AgentSession(
             carrier: stream, tls: tls, offer: offer, clients: clients, target: forwards.target
         ) { event in
@@ -38,8 +46,12 @@ struct SessionAdmission: Sendable {
             case .ready(let key):
                 self.logger.info(
                     "Session opened: client-id=\(client), key=\(key), ip=\(Printable(offer.clientAddress))")
-            case .forward(let stream, let request):
-                self.forwards.open(request, on: stream, for: client)
+            case .forward(let stream):
+                self.forwards.open(stream, for: client)
+            case .forwardRefused(let request, let refusal):
+                self.logger.warning(
+                    "Forward refused: client-id=\(client), target=\(Printable(request.target.description)), reason=\(refusal)"
+                )
             case .ended(let failure):
                 self.logger.info("Session ended: client-id=\(client), reason=\(failure)")
             }

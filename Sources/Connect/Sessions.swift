@@ -101,7 +101,7 @@ struct Sessions: Sendable {
                 try runSession(over: stream, end: end)
             case .refused(let refusal):
                 stream.reset()
-                end.succeed(.refused(refusal))
+                end.succeed(.refused(refusal.received(at: .tunnel)))
             }
         } catch {
             stream.reset()

@@ -12,15 +12,17 @@ package final class AgentSession {
     package enum Event {
         /// The client's key has passed and its hello is accepted.
         case ready(client: Fingerprint)
-        /// A forward stream with its request. Set the stream's delegate, accept or refuse.
-        case forward(MuxStream, ForwardRequest)
+        /// A forward stream with its request, for the target and allowed. Set the stream's delegate, and answer.
+        case forward(MuxStream)
+        /// A forward that was refused.
+        case forwardRefused(ForwardRequest, Refusal)
         /// Once; nothing follows.
         case ended(LinkFailure)
     }
 
     private let mux: SecureMux
-    private let offer: TunnelOffer
     private let target: HostPort
+    private let isTargetAllowed: Bool
     private let onEvent: (Event) -> Void
     private var hasControl = false
     private var isReady = false
@@ -44,8 +46,8 @@ package final class AgentSession {
             return .reject(reason: "the key \(peer.fingerprint) is not in the file of authorized clients")
         }
         mux = SecureMux(role: .acceptor, tls: connection, limits: Limits(), eventLoop: carrier.eventLoop)
-        self.offer = offer
         self.target = target
+        isTargetAllowed = offer.allowedAddresses?.contains(target.description) ?? true
         self.onEvent = onEvent
         mux.delegate = self
         timeout = carrier.eventLoop.assumeIsolated().scheduleTask(in: ConnectSession.handshakeTimeout) {
@@ -67,7 +69,7 @@ extension AgentSession: SecureMuxDelegate {
         stream.accept()
         if hasControl {
             guard isReady else { return stream.reset() }
-            read(ForwardRequest.self, from: stream) { self.onEvent(.forward(stream, $0)) }
+            read(ForwardRequest.self, from: stream) { self.receivedRequest($0, on: stream) }
         } else {
             hasControl = true
             read(SessionHello.self, from: stream) { self.receivedHello($0, on: stream) }
@@ -102,18 +104,29 @@ extension AgentSession: SecureMuxDelegate {
             return stream.refuse(
                 Refusal(.unsupportedVersion, "this agent speaks version \(Protocol.version), not \(hello.version)"))
         }
-        if let wanted = hello.target, wanted != target {
-            return stream.refuse(Refusal(.targetForbidden, "this agent forwards to \(target), not to \(wanted)"))
-        }
-        if let allowed = offer.allowedAddresses, !allowed.contains(target.description) {
-            return stream.refuse(Refusal(.targetForbidden, "the token does not allow the address \(target)"))
-        }
+        if let refusal = objection(to: hello.target ?? target) { return stream.refuse(refusal) }
         guard let peer = mux.peer else { return stream.reset() }
         timeout?.cancel()
         isReady = true
         stream.delegate = SessionControl(mux: mux)
         stream.answer(Answer<SessionWelcome>.accepted(SessionWelcome(target: target)))
         onEvent(.ready(client: peer.fingerprint))
+    }
+
+    /// Asked of every forward, not of the session alone: what a client says in its hello binds it to nothing.
+    private func receivedRequest(_ request: ForwardRequest, on stream: MuxStream) {
+        if let refusal = objection(to: request.target) {
+            stream.refuse(refusal)
+            return onEvent(.forwardRefused(request, refusal))
+        }
+        onEvent(.forward(stream))
+    }
+
+    private func objection(to wanted: HostPort) -> Refusal? {
+        guard wanted == target else {
+            return Refusal(.targetForbidden, "this agent forwards to \(target), not to \(wanted)")
+        }
+        return isTargetAllowed ? nil : Refusal(.targetForbidden, "the token does not allow the address \(target)")
     }
 
     package func muxGoingAway(_ code: GoAwayCode) {}

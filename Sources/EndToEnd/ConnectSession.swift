@@ -100,7 +100,8 @@ extension ConnectSession: SecureMuxDelegate {
             case .accepted(let welcome):
                 control.delegate = SessionControl(mux: mux)
                 onReady(self, welcome, peerKey)
-            case .refused(let refusal):
+            case .refused(let received):
+                let refusal = received.received(at: .session)
                 self.refusal = refusal
                 mux.shutDown(.refused(refusal))
             }

@@ -14,6 +14,7 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
     // Opening a tunnel: the stream ends.
     case agentForbidden = "agent_forbidden"
     case agentNotFound = "agent_not_found"
+    case clientForbidden = "client_forbidden"
     // Opening a session or a forward: that session or stream ends.
     case targetForbidden = "target_forbidden"
     case targetRefused = "target_refused"
@@ -38,8 +39,29 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
             .internalError, .unknown:
             true
         case .authenticationFailed, .tokenExpired, .tokenRevoked, .wrongRole, .agentIDForbidden, .replaced,
-            .scopeRequired, .unsupportedVersion, .agentForbidden, .targetForbidden, .malformedMessage:
+            .scopeRequired, .unsupportedVersion, .agentForbidden, .clientForbidden, .targetForbidden, .malformedMessage:
             false
+        }
+    }
+
+    /// What is refused, from the outside in.
+    package enum Level: Sendable {
+        case link
+        case tunnel
+        case session
+    }
+
+    /// Whether the code has a meaning in answer to the request that opens a level (PROTOCOL §4.4).
+    package func applies(to level: Level) -> Bool {
+        switch self {
+        case .authenticationFailed, .wrongRole, .agentIDForbidden, .agentIDTaken, .replaced, .scopeRequired,
+            .helloTimeout:
+            level == .link
+        case .tokenExpired: level != .session
+        case .unsupportedVersion: level != .tunnel
+        case .agentForbidden, .agentNotFound, .clientForbidden: level == .tunnel
+        case .targetForbidden, .targetRefused, .targetUnreachable: level == .session
+        case .malformedMessage, .limitExceeded, .draining, .internalError, .unknown: true
         }
     }
 }
@@ -55,6 +77,12 @@ package struct Refusal: Error, Codable, Equatable, Sendable, CustomStringConvert
     package init(_ code: RefusalCode, _ message: String) {
         self.code = code
         self.message = message
+    }
+
+    /// The refusal as an answer at that level: a code that has no business there counts as unknown. An agent is no judge of
+    /// a client's token, and must not make connect give up over it.
+    package func received(at level: RefusalCode.Level) -> Refusal {
+        code.applies(to: level) ? self : Refusal(.unknown, message)
     }
 
     /// The message as a peer wrote it, made fit to print.

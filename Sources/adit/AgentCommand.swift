@@ -27,6 +27,12 @@ struct AgentCommand: AsyncParsableCommand {
             valueName: "file"))
     var authorizedClients: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Take only clients of this ID, the --sub of their tokens, by the relay's word. May be repeated.",
+            valueName: "id"))
+    var allowClient: [String] = []
+
     @OptionGroup var state: StateOptions
     @OptionGroup var log: LogOptions
     @OptionGroup var settings: SettingsOptions
@@ -42,6 +48,7 @@ struct AgentCommand: AsyncParsableCommand {
         let trust = try relay.trust(settings, relay: address, state: state)
         let clients = try settings.value(.authorizedClients, authorizedClients, .path).map(
             AuthorizedClients.init(path:))
+        let allowed = try settings.list(.allowClient, allowClient, .subject)
         let identity = try state.identity()
 
         let readiness = Readiness(environment: Invocation.current.environment)
@@ -49,7 +56,7 @@ struct AgentCommand: AsyncParsableCommand {
         let agent = Agent(
             configuration: AgentConfiguration(
                 relay: address, agentID: agentID, target: target, identity: identity, relayTrust: trust, token: token,
-                authorizedClients: clients),
+                authorizedClients: clients, allowedClients: allowed),
             logger: logger, onEvent: progress.note)
         try await RoleService.run(readiness: readiness, logger: logger) { try await agent.run() }
     }

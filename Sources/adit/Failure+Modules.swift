@@ -32,6 +32,8 @@ extension Failure {
             self.init(
                 .refused, "authentication failed: \(reason)",
                 hint: "'adit generate-token', with the relay's secret, makes a token that fits")
+        case .refused(let refusal) where refusal.code == .clientForbidden:
+            self.init(.refused, reason, hint: "add the token's --sub to the agent's --allow-client options")
         case .refused(let refusal): self.init(refusal.code.isTransient ? .unavailable : .refused, reason)
         }
     }
@@ -57,8 +59,8 @@ extension RefusalCode {
         switch self {
         case .authenticationFailed, .tokenExpired, .tokenRevoked, .wrongRole, .agentIDForbidden, .scopeRequired: true
         case .agentIDTaken, .replaced, .unsupportedVersion, .helloTimeout, .agentForbidden, .agentNotFound,
-            .targetForbidden,
-            .targetRefused, .targetUnreachable, .malformedMessage, .limitExceeded, .draining, .internalError, .unknown:
+            .clientForbidden, .targetForbidden, .targetRefused, .targetUnreachable, .malformedMessage, .limitExceeded,
+            .draining, .internalError, .unknown:
             false
         }
     }

@@ -3,6 +3,7 @@ enum OptionName: String, CaseIterable {
     case agent
     case agentID = "agent-id"
     case agentKey = "agent-key"
+    case allowClient = "allow-client"
     case allowedAddress = "allowed-address"
     case audience
     case authorizedClients = "authorized-clients"

@@ -186,3 +186,33 @@ struct MessageTests {
         try Message.decode(type, from: Array(json.utf8))
     }
 }
+
+@Suite("Refusals by level")
+struct RefusalLevelTests {
+    @Test("an agent's word on a client's token ends nothing for good", arguments: RefusalCode.allCases)
+    func agentIsNoJudge(code: RefusalCode) {
+        let isAboutTheLink: Set<RefusalCode> = [
+            .authenticationFailed, .wrongRole, .agentIDForbidden, .agentIDTaken, .replaced, .scopeRequired,
+            .helloTimeout,
+        ]
+        for level in [RefusalCode.Level.tunnel, .session] {
+            let received = Refusal(code, "because").received(at: level)
+            #expect(received.message == "because")
+            if isAboutTheLink.contains(code) { #expect(received.code.isTransient) }
+        }
+        #expect(Refusal(code, "because").received(at: .session).code.applies(to: .session))
+    }
+
+    @Test("what is final in answer to a tunnel request or a session hello is final still")
+    func finalCodes() {
+        for code in [RefusalCode.tokenExpired, .agentForbidden, .clientForbidden, .malformedMessage] {
+            #expect(Refusal(code, "").received(at: .tunnel).code == code)
+        }
+        for code in [RefusalCode.unsupportedVersion, .targetForbidden, .malformedMessage] {
+            #expect(Refusal(code, "").received(at: .session).code == code)
+        }
+        for code in [RefusalCode.tokenExpired, .agentForbidden, .clientForbidden] {
+            #expect(Refusal(code, "").received(at: .session).code == .unknown)
+        }
+    }
+}

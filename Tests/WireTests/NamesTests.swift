@@ -60,8 +60,9 @@ struct RefusalTests {
         "authentication_failed", "token_expired", "token_revoked", "wrong_role", "agent_id_forbidden", "agent_id_taken",
         "replaced",
         "scope_required",
-        "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found", "target_forbidden",
-        "target_refused", "target_unreachable", "malformed_message", "limit_exceeded", "draining", "internal_error",
+        "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found", "client_forbidden",
+        "target_forbidden", "target_refused", "target_unreachable", "malformed_message", "limit_exceeded", "draining",
+        "internal_error",
     ]
 
     @Test("codes are spelled as PROTOCOL §4.4 has them")
@@ -74,7 +75,7 @@ struct RefusalTests {
         let permanent: Set<RefusalCode> = [
             .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .replaced, .scopeRequired,
             .unsupportedVersion,
-            .agentForbidden, .targetForbidden, .malformedMessage,
+            .agentForbidden, .clientForbidden, .targetForbidden, .malformedMessage,
         ]
         for code in RefusalCode.allCases {
             #expect(code.isTransient == !permanent.contains(code), "\(code)")

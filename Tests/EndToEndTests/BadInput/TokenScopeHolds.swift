@@ -52,4 +52,26 @@ import Testing
         #expect(try Connection(to: connect.waitForTunnel()).echoes("scoped"))
         withExtendedLifetime(agent) {}
     }
+
+    @Test func `an address that the token does not allow is refused by the agent, an allowed one is not`() throws {
+        let relay = try site.relay()
+        defer { withExtendedLifetime(relay) {} }
+        let (echo, other) = (try CountedEcho(), try CountedEcho())
+        let agent = try site.registeredAgent(at: relay.address, target: echo.address)
+        defer { withExtendedLifetime(agent) {} }
+        let stray = try site.connect(
+            at: relay.address,
+            token: site.token(
+                "--role", "client", "--sub", "laptop", "--agent", "db", "--allowed-address", other.address))
+        #expect(try stray.wait() == .exited(77))
+        #expect(stray.errors.lines.last == "adit: the token does not allow the address \(echo.address)")
+        #expect(echo.connections == 0)
+
+        let allowed = try site.connect(
+            at: relay.address,
+            token: site.token(
+                "--role", "client", "--sub", "laptop", "--agent", "db", "--allowed-address", other.address,
+                "--allowed-address", echo.address))
+        #expect(try Connection(to: allowed.waitForTunnel()).echoes("allowed"))
+    }
 }
