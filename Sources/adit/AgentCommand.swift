@@ -86,6 +86,8 @@ private final class AgentProgress: Sendable {
             guard isFirst else { return }
             StandardOutput.progress("Agent ID: \(agentID)")
             StandardOutput.progress("Agent key: \(key)")
+            let connectionString = ConnectionString(relay: relay, agentID: agentID, agentKey: key)
+            StandardOutput.progress("Connection string: \(connectionString)")
             StandardOutput.progress("Waiting for client connections...")
         case .disconnected(let failure, let delay):
             logger.logDisconnected(failure, retryAfterMilliseconds: delay)

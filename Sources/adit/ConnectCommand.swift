@@ -13,7 +13,12 @@ struct ConnectCommand: AsyncParsableCommand {
         discussion: """
             Connections to the local address come out at the agent's target. The agent's key is remembered on first \
             use, and a change refused, unless it is pinned with --agent-key. The tunnel reconnects by itself.
+
+            A connection string, which the agent prints, stands for --relay, --agent-id and --agent-key.
             """)
+
+    @Argument(help: ArgumentHelp("adit://HOST:PORT/AGENT-ID#SHA256:…", valueName: "connection-string"))
+    var connectionString: String?
 
     @OptionGroup var relay: RelayOptions
 
@@ -41,12 +46,19 @@ struct ConnectCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings.settings()
         let logger = try log.logger(settings)
-        let address = try relay.relay(settings)
-        let agentID = try relay.agentID(settings)
+        let named = try connectionString.map { text throws(Failure) in
+            try ValueFormat.connectionString.value(of: SettingText(text: text, origin: "connection string"))
+        }
+        guard let address = try settings.agreed(.relay, relay.relay, .address, named?.relay) else {
+            throw Failure.missing(.relay)
+        }
+        guard let agentID = try settings.agreed(.agentID, relay.agentID, .agentID, named?.agentID) else {
+            throw Failure.missing(.agentID)
+        }
         let local = try settings.required(.localAddress, localAddress, .listeningAddress)
         let remote = try settings.value(.remoteAddress, remoteAddress, .address)
         let exitOnFailure = try settings.flag(.exitOnFailure, exitOnFailure)
-        let pin = try settings.value(.agentKey, agentKey, .fingerprint)
+        let pin = try settings.agreed(.agentKey, agentKey, .fingerprint, named?.agentKey)
         let token = try relay.tokenSource(settings)
         let state = try state.directory(settings)
         let relayTrust = try relay.trust(settings, relay: address, state: state)
