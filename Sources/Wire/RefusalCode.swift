@@ -55,7 +55,7 @@ package enum RefusalCode: String, Sendable, CaseIterable, Codable {
     package func applies(to level: Level) -> Bool {
         switch self {
         case .authenticationFailed, .wrongRole, .agentIDForbidden, .agentIDTaken, .replaced, .scopeRequired,
-            .helloTimeout:
+            .helloTimeout, .tokenRevoked:
             level == .link
         case .tokenExpired: level != .session
         case .unsupportedVersion: level != .tunnel

@@ -48,7 +48,7 @@ struct AgentCommand: AsyncParsableCommand {
         let trust = try relay.trust(settings, relay: address, state: state)
         let clients = try settings.value(.authorizedClients, authorizedClients, .path).map(
             AuthorizedClients.init(path:))
-        let allowed = try settings.list(.allowClient, allowClient, .subject)
+        let allowed = try settings.list(.allowClient, allowClient, .name)
         let identity = try state.identity()
 
         let readiness = Readiness(environment: Invocation.current.environment)
