@@ -5,10 +5,17 @@ import Wire
 /// A window that is consumed fast against the round trip holds its sender back, and doubles: when half of it was consumed
 /// within twice the *shortest* round trip. Against the shortest, because a round trip that is long for what is queued on
 /// the way is no reason to queue more; consumed, not received, so that a slow reader's never grows.
+///
+/// What is in flight on one stream is in the way of all others of its session. So while several are busy, and after a
+/// pause, a window comes down to what its pace and the path need: credit that falls due is kept until it has.
 struct ReceiveWindow {
     /// Half a window consumed in less time than this is always fast, in nanoseconds: on a short path it is the hosts'
-    /// work, not the distance, that a window has to cover.
-    static let leastTime: Int64 = 1_000_000
+    /// work and their schedulers, not the distance, that a window has to cover.
+    static let leastTime: Int64 = 4_000_000
+    /// In bytes: what windows need not come down below.
+    static let sharedSize = 512 * 1024
+    /// After so many nanoseconds without credit falling due, a stream has paused.
+    static let pause: Int64 = 10_000_000_000
 
     /// What the peer may have in flight at most.
     private(set) var size = Protocol.initialWindow
@@ -20,6 +27,20 @@ struct ReceiveWindow {
     var carriedRoundTrip: Int64 = 0
     /// When credit fell due the last time, in nanoseconds.
     private var lastDue: Int64?
+    /// Bytes consumed in a nanosecond, over a round trip or more.
+    private var pace = 0.0
+    /// Since when, and how many bytes, for the next such figure.
+    private var paceStart: Int64 = 0
+    private var paceBytes = 0
+
+    /// What became of a window's size when credit fell due.
+    enum Verdict: Equatable {
+        case fits
+        /// It holds the sender back, and may grow to this.
+        case isSmall(limit: Int)
+        /// It has come down by so much.
+        case shrank(by: Int)
+    }
 
     /// Debits received data. False when the peer sent more than it may.
     mutating func take(_ count: Int) -> Bool {
@@ -35,11 +56,36 @@ struct ReceiveWindow {
     /// Credit is worth a frame once half the window is owed.
     var isDue: Bool { owed * 2 >= size }
 
-    /// Notes that credit is due, and says whether it was so again too soon for the window's size.
-    mutating func fellDue(at now: Int64, roundTrip: Int64) -> Bool {
+    /// Notes that credit is due and judges the window's size; `isShared` says that other streams are busy too.
+    mutating func fellDue(at now: Int64, roundTrip: Int64, isShared: Bool) -> Verdict {
         defer { lastDue = now }
-        guard let lastDue else { return false }
-        return now - lastDue < max(2 * max(roundTrip, carriedRoundTrip), ReceiveWindow.leastTime)
+        guard let lastDue else {
+            paceStart = now
+            return .fits
+        }
+        let took = now - lastDue
+        let roundTrip = max(roundTrip, carriedRoundTrip)
+        measurePace(at: now, over: max(roundTrip, ReceiveWindow.leastTime))
+        var limit = Protocol.largestWindow
+        if isShared || took > ReceiveWindow.pause {
+            let needed = min(2 * pace * Double(roundTrip), Double(Protocol.largestWindow))
+            limit = max(Int(needed), ReceiveWindow.sharedSize)
+        }
+        if size > limit {
+            let excess = min(size - limit, owed)
+            size -= excess
+            owed -= excess
+            return .shrank(by: excess)
+        }
+        return took < max(2 * roundTrip, ReceiveWindow.leastTime) ? .isSmall(limit: limit) : .fits
+    }
+
+    private mutating func measurePace(at now: Int64, over least: Int64) {
+        paceBytes += owed
+        guard now - paceStart >= least else { return }
+        pace = Double(paceBytes) / Double(now - paceStart)
+        paceStart = now
+        paceBytes = 0
     }
 
     /// Makes the window larger; the added part goes out with the next credit.

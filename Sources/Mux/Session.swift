@@ -27,7 +27,7 @@ package struct Session: Sendable {
     private var lastRemoteID: UInt32 = 0
     private(set) var unaccepted = 0
     /// What all windows together have beyond their initial size.
-    private(set) var grown = 0
+    package private(set) var grown = 0
     /// The largest window that a stream has earned: the next that is held back goes there in one step. Doubling would
     /// starve the carrier for many round trips, in which TCP forgets what the path can bear. Streams that carry sessions
     /// lead to different peers, and do not learn of each other.
@@ -35,6 +35,14 @@ package struct Session: Sendable {
     /// In nanoseconds; 0 before the first measurement.
     private var shortestRoundTrip: Int64 = 0
     private static let longestRoundTrip: Int64 = 60_000_000_000
+    /// The stream whose payload moved last, in either direction.
+    private var busiest: StreamID?
+    /// How often that was another than before.
+    private var turns: UInt64 = 0
+    /// The turns at the last look, and until when several streams count as busy, in nanoseconds.
+    private var seenTurns: UInt64 = 0
+    private var sharedUntil = Int64.min
+    private static let sharedTime: Int64 = 300_000_000
 
     /// A session on which nothing has happened.
     package init(role: Role, limits: Limits = Limits()) {
@@ -94,6 +102,7 @@ extension Session {
                 return reset(id, because: error, discarding: header.payloadLength)
             }
             event.payload = header.payloadLength
+            if event.payload > 0 { moved(on: id) }
         case .windowUpdate, .ping, .goAway:
             guard stream.receivedCredit(Int(header.length)) else { throw .creditOverflow(id) }
             event.credit = Int(header.length)
@@ -187,6 +196,7 @@ extension Session {
     package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
         guard let length = UInt32(exactly: count), var stream = streams[id], stream.take(count) else { return nil }
         streams[id] = stream
+        moved(on: id)
         return FrameHeader(.data, streamID: id, length: length)
     }
 
@@ -224,15 +234,19 @@ extension Session {
 
 extension Session {
     /// Bytes of the stream have gone where they were going: their credit is the peer's again. The header to send, once
-    /// enough is owed. `now` is a monotonic time in nanoseconds.
-    package mutating func consumed(_ id: StreamID, count: Int, now: @autoclosure () -> Int64) -> FrameHeader? {
+    /// enough is owed. `now` is a monotonic time in nanoseconds; `spare` is how many bytes windows may grow by now, where
+    /// sessions share a budget (`grown` tells what became of it).
+    package mutating func consumed(
+        _ id: StreamID, count: Int, now: @autoclosure () -> Int64, spare: Int = .max
+    ) -> FrameHeader? {
         // Taken out and put back whole: a change in place allocates, and this is done for every frame.
         guard var stream = streams[id] else { return nil }
         stream.receiveWindow.consumed(count)
         var update: FrameHeader?
         if stream.receiveWindow.isDue {
-            if stream.receiveWindow.fellDue(at: now(), roundTrip: shortestRoundTrip) { grow(&stream.receiveWindow) }
-            update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(stream.receiveWindow.giveBack()))
+            adapt(&stream.receiveWindow, at: now(), spare: spare)
+            let credit = stream.receiveWindow.giveBack()
+            if credit > 0 { update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(credit)) }
         }
         streams[id] = stream
         return update
@@ -259,15 +273,32 @@ extension Session {
         return FrameHeader(.windowUpdate, streamID: id, length: length)
     }
 
-    private mutating func grow(_ window: inout ReceiveWindow) {
-        let left = limits.growthBudget - grown
+    private mutating func adapt(_ window: inout ReceiveWindow, at now: Int64, spare: Int) {
+        if turns &- seenTurns > 1 { sharedUntil = now &+ Session.sharedTime }
+        seenTurns = turns
+        switch window.fellDue(at: now, roundTrip: shortestRoundTrip, isShared: now < sharedUntil) {
+        case .fits: break
+        case .isSmall(let limit): grow(&window, to: min(limit, limits.largestWindow), spare: spare)
+        case .shrank(let count): grown -= count
+        }
+    }
+
+    private mutating func grow(_ window: inout ReceiveWindow, to limit: Int, spare: Int) {
+        let left = min(limits.growthBudget - grown, spare)
         var step = window.size
         if window.carriedRoundTrip == 0 { step = max(step, min(provenWindow - window.size, left / 4)) }
-        let more = min(step, limits.largestWindow - window.size, left)
+        let more = min(step, limit - window.size, left)
         guard more > 0 else { return }
         window.grow(by: more)
         grown += more
         if window.carriedRoundTrip == 0 { provenWindow = max(provenWindow, window.size) }
+    }
+
+    /// Payload of the stream was sent or received.
+    private mutating func moved(on id: StreamID) {
+        guard id != busiest else { return }
+        busiest = id
+        turns &+= 1
     }
 }
 

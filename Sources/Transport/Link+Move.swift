@@ -25,6 +25,7 @@ extension Link {
             return then()
         }
         leave()
+        mux.account(for: 0)
         channel.close(promise: nil)
         let mux = mux
         eventLoop.execute {

@@ -81,7 +81,9 @@ package final class Link: ChannelInboundHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         heardSinceTick = true
-        unwrapInboundIn(data).withUnsafeReadableBytes { mux.receive($0) }
+        let bytes = unwrapInboundIn(data)
+        bytes.withUnsafeReadableBytes { mux.receive($0) }
+        mux.loop.giveBack(read: bytes)
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -146,23 +148,5 @@ extension Link: Carrier {
             grace.cancel()
             channel.close(promise: nil)
         }
-    }
-}
-
-/// How adit sets up every TCP connection.
-package enum Socket {
-    /// Large enough that one read empties what a fast sender has queued; see Docs/PERFORMANCE.md.
-    static let largestRead = 256 * 1024
-
-    /// Options for links and forwarded connections alike. NIO keeps the last buffer that a channel read into, so they start
-    /// small: a bulk transfer doubles it read by read, an idle connection holds a page.
-    package static func configure(_ channel: any Channel) throws {
-        guard let options = channel.syncOptions else { return }
-        try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
-        try? options.setOption(.socketOption(.so_keepalive), value: 1)
-        try options.setOption(.maxMessagesPerRead, value: 1)
-        try options.setOption(
-            .recvAllocator,
-            value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: largestRead))
     }
 }

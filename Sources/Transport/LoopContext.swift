@@ -22,12 +22,21 @@ final class LoopContext: @unchecked Sendable {
     /// Small frames gathered into one TLS record.
     static let stagingSize = 16 * 1024
 
+    /// What one read may bring: large enough that it empties what a fast sender has queued; see Docs/PERFORMANCE.md.
+    static let readSize = 256 * 1024
+
+    /// What windows of the event loop's sessions may grow by together, in bytes.
+    static let windowBudget = 256 * 1024 * 1024
+
+    /// What is left of that.
+    var spareWindow = LoopContext.windowBudget
     private let eventLoop: any EventLoop
     private var dirty: Deque<any Flushable> = []
     private var isDrainScheduled = false
     private var scratch: [UnsafeMutableRawBufferPointer] = []
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
+    private var reads: [ByteBuffer] = []
 
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -36,6 +45,9 @@ final class LoopContext: @unchecked Sendable {
     deinit {
         for buffer in scratch + staging { buffer.deallocate() }
     }
+
+    /// The context of this thread; nil before its event loop has asked for one.
+    static var ofThread: LoopContext? { current.currentValue }
 
     /// The context of the event loop that calls.
     static func of(_ eventLoop: any EventLoop) -> LoopContext {
@@ -73,6 +85,19 @@ final class LoopContext: @unchecked Sendable {
         guard sealed.count < 4 else { return }
         buffer.clear()
         sealed.append(buffer)
+    }
+
+    /// A buffer of `readSize` to read into.
+    func takeRead() -> ByteBuffer {
+        guard var buffer = reads.popLast() else { return ByteBufferAllocator().buffer(capacity: LoopContext.readSize) }
+        buffer.clear()
+        return buffer
+    }
+
+    /// Takes back what `takeRead` gave, from the last who holds it but for NIO, which lets go when the read returns.
+    func giveBack(read buffer: consuming ByteBuffer) {
+        guard reads.count < 4, buffer.storageCapacity == LoopContext.readSize else { return }
+        reads.append(buffer)
     }
 
     // MARK: Read cycles

@@ -112,13 +112,14 @@ package final class MuxStream: @unchecked Sendable {
         mux?.grant(self, count: count)
     }
 
-    /// Takes up to `count` bytes off the front of what is pending, from one buffer.
-    func takePending(_ count: Int) -> ByteBuffer? {
+    /// Takes up to `count` bytes off the front of what is pending, from one buffer; whether that is used up.
+    func takePending(_ count: Int) -> (payload: ByteBuffer, isLast: Bool)? {
         guard var first = pending.popFirst() else { return nil }
         guard let slice = first.readSlice(length: min(count, first.readableBytes)) else { return nil }
-        if first.readableBytes > 0 { pending.prepend(first) }
+        let isLast = first.readableBytes == 0
+        if !isLast { pending.prepend(first) }
         pendingBytes -= slice.readableBytes
-        return slice
+        return (slice, isLast)
     }
 
     /// Tells an owner that waits for room.

@@ -246,7 +246,7 @@ extension SecureMux {
             for (id, count) in withheld { streams[id]?.splice?.peer.hop { $0.passOnCredit(count) } }
             withheld = [:]
         }
-        if !ready.isEmpty { becameDirty() }
+        if hasReady { becameDirty() }
     }
 
     private func failure(of error: TLSError) -> LinkFailure {

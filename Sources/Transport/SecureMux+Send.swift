@@ -29,6 +29,7 @@ extension SecureMux: Flushable {
     func forget(_ stream: MuxStream) {
         streams[stream.id] = nil
         withheld[stream.id] = nil
+        account(for: session.grown)
     }
 
     /// Sends a few bytes ahead of everything that is pending or spliced. False beyond the stream's credit.
@@ -40,8 +41,11 @@ extension SecureMux: Flushable {
 
     func consumed(_ stream: MuxStream, count: Int) {
         let update = session.consumed(
-            stream.id, count: count, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds))
-        if let update { put(update) }
+            stream.id, count: count, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds),
+            spare: loop.spareWindow)
+        guard let update else { return }
+        account(for: session.grown)
+        put(update)
     }
 
     func grant(_ stream: MuxStream, count: Int) {
@@ -61,25 +65,34 @@ extension SecureMux: Flushable {
     func becameReady(_ stream: MuxStream) {
         guard !stream.isReady else { return }
         stream.isReady = true
-        ready.append(stream)
+        if stream.pendingBytes <= LoopContext.stagingSize { quick.append(stream) } else { ready.append(stream) }
         becameDirty()
     }
 
+    var hasReady: Bool { !quick.isEmpty || !ready.isEmpty }
+
     /// Lets streams send in turn, for as long as the carrier takes more and a batch is not full.
     private func pump() {
-        while phase == .running, sealed.readableBytes < SecureMux.batch, let stream = ready.popFirst() {
+        while phase == .running, sealed.readableBytes < SecureMux.batch, let stream = nextReady() {
             stream.isReady = false
             pump(stream)
         }
     }
 
+    /// Those with little to send go first, with up to half of a batch: the others must get on too.
+    private func nextReady() -> MuxStream? {
+        if sealed.readableBytes < SecureMux.batch / 2, let stream = quick.popFirst() { return stream }
+        return ready.popFirst() ?? quick.popFirst()
+    }
+
     private func pump(_ stream: MuxStream) {
-        let quantum = ready.isEmpty ? SecureMux.batch : SecureMux.sharedQuantum
+        let quantum = hasReady ? SecureMux.sharedQuantum : SecureMux.batch
         let credit = min(session.sendCredit(stream.id), quantum)
-        if credit > 0, let payload = stream.takePending(credit),
+        if credit > 0, let (payload, isLast) = stream.takePending(credit),
             let header = session.send(stream.id, count: payload.readableBytes)
         {
             put(header, payload: payload)
+            if isLast { loop.giveBack(read: payload) }
         }
         if stream.pendingBytes > 0 {
             if session.sendCredit(stream.id) > 0 { becameReady(stream) }
@@ -205,7 +218,7 @@ extension SecureMux: Flushable {
             sealStaging()
             takeTLSOutput()
             sendSealed()
-        } while phase == .running && !ready.isEmpty && carrier?.isWritable == true
+        } while phase == .running && hasReady && carrier?.isWritable == true
     }
 
     func sendSealed() {

@@ -65,11 +65,15 @@ package final class SecureMux: @unchecked Sendable {
     var staged = 0
     var sealed = ByteBuffer()
     var isDirty = false
+    /// Streams that have something to send, in turn: a little, or much.
+    var quick: Deque<MuxStream> = []
     var ready: Deque<MuxStream> = []
     /// Spliced streams whose peers' credit is withheld while the carrier is over its high-water mark.
     var withheld: [StreamID: Int] = [:]
     /// Control frames written since the carrier was last writable, in bytes.
     var unreadControl = 0
+    /// What its windows have of the event loop's budget, in bytes.
+    private var growth = 0
     private var pings: UInt32 = 0
     private var pinged = NIODeadline.now()
 
@@ -94,11 +98,18 @@ package final class SecureMux: @unchecked Sendable {
         receive(UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
+    /// Takes from the event loop's budget what windows have grown to, or gives back what they have come down by.
+    func account(for growth: Int) {
+        loop.spareWindow -= growth - self.growth
+        self.growth = growth
+    }
+
     /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged.
     func moved(to eventLoop: any EventLoop) {
         loop = LoopContext.of(eventLoop)
         self.eventLoop = eventLoop
         for stream in streams.values { stream.eventLoop = eventLoop }
+        account(for: session.grown)
     }
 
     /// Who is at the other end; nil before the handshake is done.
@@ -171,7 +182,9 @@ package final class SecureMux: @unchecked Sendable {
         self.carrier = nil
         let orphans = streams.values
         streams = [:]
+        quick = []
         ready = []
+        account(for: 0)
         for stream in orphans { abandon(stream, reason: failure.description) }
         carrier?.close()
         delegate?.muxEnded(failure)

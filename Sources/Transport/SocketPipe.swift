@@ -99,9 +99,17 @@ package final class SocketPipe: ChannelInboundHandler {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let stream else { return held.append(unwrapInboundIn(data)) }
-        stream.write(unwrapInboundIn(data))
+        let bytes = compact(unwrapInboundIn(data))
+        guard let stream else { return held.append(bytes) }
+        stream.write(bytes)
         if !stream.isWritable { pauseReading(true) }
+    }
+
+    /// A few bytes do not hold the large buffer that they were read into.
+    private func compact(_ bytes: ByteBuffer) -> ByteBuffer {
+        guard bytes.readableBytes <= LoopContext.stagingSize else { return bytes }
+        defer { loop.giveBack(read: bytes) }
+        return bytes.withUnsafeReadableBytes { ByteBuffer(bytes: $0) }
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

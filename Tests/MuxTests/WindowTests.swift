@@ -112,14 +112,60 @@ struct WindowTests {
         #expect(reader.size == 256 * kib)
     }
 
-    @Test("on the shortest of paths a millisecond is fast")
+    @Test("on the shortest of paths four milliseconds are fast")
     func floor() throws {
         var fast = try Reader(roundTrip: 1000)
-        for _ in 0..<2 { _ = fast.consume(128 * kib, after: millisecond - 1) }
+        for _ in 0..<2 { _ = fast.consume(128 * kib, after: 4 * millisecond - 1) }
         #expect(fast.size == 512 * kib)
         var slow = try Reader(roundTrip: 1000)
-        for _ in 0..<50 { _ = slow.consume(128 * kib, after: millisecond) }
+        for _ in 0..<50 { _ = slow.consume(128 * kib, after: 4 * millisecond) }
         #expect(slow.size == 256 * kib)
+    }
+
+    @Test("while another stream is busy, a window comes down to 512 KiB on a short path")
+    func shared() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
+        try reader.exchange(on: reader.session.open().0)
+        // Credit is kept: of the 2 MiB consumed nothing goes back, and then of 1 MiB half.
+        #expect(reader.consume(2 * mib, after: 20 * millisecond) == nil)
+        #expect(reader.size == 2 * mib)
+        #expect(reader.consume(1 * mib, after: 10 * millisecond) == nil)
+        #expect(reader.consume(512 * kib, after: 5 * millisecond) == nil)
+        #expect(reader.size == 512 * kib)
+        for _ in 0..<20 { #expect(reader.consume(256 * kib, after: millisecond) == UInt32(256 * kib)) }
+        #expect(reader.size == 512 * kib)
+        #expect(reader.session.grown == 256 * kib)
+    }
+
+    @Test("300 ms after the others were busy last, it grows again")
+    func alone() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
+        try reader.exchange(on: reader.session.open().0)
+        for _ in 0..<3 { _ = reader.consume(reader.size / 2, after: millisecond) }
+        #expect(reader.size == 512 * kib)
+        _ = reader.consume(256 * kib, after: 300 * millisecond)
+        #expect(reader.consume(256 * kib, after: millisecond) == UInt32(256 * kib + 4 * mib - 512 * kib))
+    }
+
+    @Test("on a long path a shared window keeps what its pace needs")
+    func sharedLongPath() throws {
+        var reader = try Reader(roundTrip: 80 * millisecond)
+        #expect(try reader.consumeFast(rounds: 7) == 16 * mib)
+        try reader.exchange(on: reader.session.open().0)
+        // 100 MiB a second: a round trip holds 8 MiB.
+        for _ in 0..<50 { _ = reader.consume(reader.size / 2, after: 80 * millisecond) }
+        #expect(reader.size >= 8 * mib)
+    }
+
+    @Test("after a pause a window starts small again")
+    func pause() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
+        #expect(reader.consume(2 * mib, after: 10_001 * millisecond) == nil)
+        #expect(reader.size == 2 * mib)
+        #expect(reader.session.grown == 2 * mib - 256 * kib)
     }
 
     @Test("a stream that carries a session grows by that session's round trip")
@@ -202,6 +248,15 @@ struct WindowTests {
         #expect(try reader.consumeFast(rounds: 20) == 256 * kib + 1 * mib)
     }
 
+    @Test("a window grows by no more than what a shared budget has to spare")
+    func spare() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        _ = reader.consume(128 * kib, after: 0)
+        let update = reader.session.consumed(reader.id, count: 128 * kib, now: 0, spare: 100 * kib)
+        #expect(update?.length == UInt32(228 * kib))
+        #expect(reader.session.grown == 100 * kib)
+    }
+
     @Test("a stream that grew gives its budget back however it goes", arguments: ["rst", "fins", "beyond"])
     func budgetReturned(ending: String) throws {
         var reader = try Reader()
@@ -238,6 +293,11 @@ private struct Reader {
     var size: Int { size(of: id) }
 
     func size(of id: StreamID) -> Int { session.streams[id]?.receiveWindow.size ?? 0 }
+
+    /// Payload moves on the stream of the reader, on another, and on the reader's again.
+    mutating func exchange(on other: StreamID) throws {
+        for id in [id, other, id] { #expect(session.send(id, count: 1) != nil) }
+    }
 
     /// The credit that goes out when `count` bytes are consumed some time after the last.
     mutating func consume(_ count: Int, of other: StreamID? = nil, after time: Int64) -> UInt32? {

@@ -58,9 +58,8 @@ struct RefusalTests {
     /// PROTOCOL §4.4, in its order. A code's spelling is the protocol's.
     private static let codes = [
         "authentication_failed", "token_expired", "token_revoked", "wrong_role", "agent_id_forbidden", "agent_id_taken",
-        "replaced",
-        "scope_required",
-        "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found", "client_forbidden",
+        "replaced", "scope_required", "unsupported_version", "hello_timeout", "agent_forbidden", "agent_not_found",
+        "client_forbidden",
         "target_forbidden", "target_refused", "target_unreachable", "malformed_message", "limit_exceeded", "draining",
         "internal_error",
     ]
@@ -73,9 +72,8 @@ struct RefusalTests {
     @Test("what only a person can mend is not tried again")
     func transience() {
         let permanent: Set<RefusalCode> = [
-            .authenticationFailed, .tokenExpired, .wrongRole, .agentIDForbidden, .replaced, .scopeRequired,
-            .unsupportedVersion,
-            .agentForbidden, .clientForbidden, .targetForbidden, .malformedMessage,
+            .authenticationFailed, .tokenExpired, .tokenRevoked, .wrongRole, .agentIDForbidden, .replaced,
+            .scopeRequired, .unsupportedVersion, .agentForbidden, .clientForbidden, .targetForbidden, .malformedMessage,
         ]
         for code in RefusalCode.allCases {
             #expect(code.isTransient == !permanent.contains(code), "\(code)")
