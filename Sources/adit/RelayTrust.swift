@@ -13,13 +13,13 @@ final class RelayTrust: Sendable {
     private let secret: SecretSource
     private let allowShort: Bool
     private let logger: Logger
-    private let revocationFile: Mutex<RevocationFile>?
+    private let revocationFile: Mutex<RevocationFile?>
 
     init(secret: SecretSource, allowShort: Bool, revocationPath: String?, logger: Logger) {
         self.secret = secret
         self.allowShort = allowShort
         self.logger = logger
-        revocationFile = revocationPath.map { Mutex(RevocationFile(path: $0)) }
+        revocationFile = Mutex(revocationPath.map(RevocationFile.init(path:)))
     }
 
     /// - Throws: `.configuration` for a file that cannot be read or understood, or a secret that could be guessed.
@@ -27,7 +27,7 @@ final class RelayTrust: Sendable {
 
     /// - Throws: `.configuration` for a file that cannot be read or understood.
     func revocations() throws(Failure) -> Revocations {
-        try revocationFile?.withLock { file throws(Failure) in try file.read() } ?? Revocations()
+        try revocationFile.withLock { file throws(Failure) in try file?.read() } ?? Revocations()
     }
 
     /// Runs `body`, and keeps `relay` up to date meanwhile.
@@ -55,9 +55,9 @@ final class RelayTrust: Sendable {
         readRevocations(into: relay, evenIfUnchanged: true)
     }
 
-    /// Follows the file of revocations until the task is cancelled.
+    /// Follows the file of revocations, if there is one, until the task is cancelled.
     private func follow(into relay: Relay) async {
-        guard revocationFile != nil else { return }
+        guard revocationFile.withLock({ $0 != nil }) else { return }
         while !Task.isCancelled {
             readRevocations(into: relay, evenIfUnchanged: false)
             do { try await Task.sleep(for: Self.interval) } catch { return }
@@ -65,16 +65,14 @@ final class RelayTrust: Sendable {
     }
 
     private func readRevocations(into relay: Relay, evenIfUnchanged: Bool) {
-        revocationFile?.withLock { file in
-            guard evenIfUnchanged || file.hasChanged else { return }
+        revocationFile.withLock { file in
+            guard let known = file, evenIfUnchanged || known.hasChanged else { return }
             do throws(Failure) {
-                let before = file.latest
-                let revocations = try file.read()
-                guard evenIfUnchanged || revocations != before else { return }
+                guard let revocations = try file?.read(), evenIfUnchanged || revocations != known.latest else { return }
                 relay.use(revocations)
                 logger.notice("Revocations read again: tokens=\(revocations.count)")
             } catch {
-                guard evenIfUnchanged || file.isNewFailure(error) else { return }
+                guard file?.isNewFailure(error) == true || evenIfUnchanged else { return }
                 logger.error("Revocations not read again, those from before stay: \(error)")
             }
         }
