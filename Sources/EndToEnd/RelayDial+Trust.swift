@@ -16,7 +16,18 @@ extension RelayDial {
             trusted: { trust.remember($0, of: "relay \(relay)", logger: logger) },
             hello: {
                 Hello(role: role, token: try token(), agentID: agentID, software: Software.name)
-            })
+            },
+            tokenEvent: { logger.log($0) })
+    }
+}
+
+extension Logger {
+    fileprivate func log(_ event: TokenEvent) {
+        switch event {
+        case .expiring(let seconds): notice("Token expires in \(seconds) s")
+        case .renewed: notice("Token renewed")
+        case .notRenewed(let reason): warning("Token not renewed: \(Printable(reason))")
+        }
     }
 }
 

@@ -15,8 +15,8 @@ final class PeerLink: @unchecked Sendable {
     private enum State {
         case connected
         case awaitingHello(key: Fingerprint)
-        case agent(AgentID, VerifiedToken)
-        case client(VerifiedToken)
+        case agent(AgentID, TokenTerm)
+        case client(TokenTerm)
         case ended
     }
 
@@ -98,19 +98,26 @@ final class PeerLink: @unchecked Sendable {
         case .connected, .awaitingHello: return refuse(refusal)
         case .agent, .client, .ended: break
         }
-        if let control, let notice = try? Message.encode(Notice(ending: refusal)) {
-            control.write(ByteBuffer(bytes: notice))
-            mux.flush()
-        }
+        tell(Notice(ending: refusal))
+        mux.flush()
         mux.shutDown(.refused(refusal))
+    }
+
+    /// Says something to a peer that has been welcomed.
+    func tell(_ notice: Notice) {
+        guard let control, let bytes = try? Message.encode(notice) else { return }
+        control.write(ByteBuffer(bytes: bytes))
     }
 
     /// Ends the link if its token is taken no more. Call it on the link's event loop.
     func review() {
+        term?.review()
+    }
+
+    private var term: TokenTerm? {
         switch state {
-        case .connected, .awaitingHello, .ended: break
-        case .agent(_, let token), .client(let token):
-            if let refusal = hall.policy.objection(to: token) { end(refusal) }
+        case .connected, .awaitingHello, .ended: nil
+        case .agent(_, let term), .client(let term): term
         }
     }
 }
@@ -138,13 +145,13 @@ extension PeerLink: SecureMuxDelegate {
                     self.receivedHello(json, key: key)
                 },
                 onFailure: { self.refuse(Refusal(.malformedMessage, $0)) })
-        case .client(let token):
+        case .client(let term):
             // The control stream is one of them.
             guard mux.streamCount <= PeerLink.mostTunnels + 1 else {
                 stream.accept()
                 return stream.refuse(Refusal(.limitExceeded, "a client may have \(PeerLink.mostTunnels) tunnels"))
             }
-            Tunnel.begin(on: stream, of: self, claims: token.claims, ip: ip, hall: hall)
+            Tunnel.begin(on: stream, of: self, claims: term.token.claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:
             stream.reset()
         }
@@ -173,13 +180,14 @@ extension PeerLink: SecureMuxDelegate {
         if let refusal = hall.authorization.objection(to: hello.role, agentID: hello.agentID, claims: token.claims) {
             return refuseAuthentication(refusal)
         }
+        let term = TokenTerm(token, hello: (hello.role, hello.agentID, key), link: self, hall: hall)
         switch hello.role {
-        case .agent: if let id = hello.agentID { register(id, key: key, token: token) }
-        case .client: admitClient(token)
+        case .agent: if let id = hello.agentID { register(id, key: key, term: term) }
+        case .client: admitClient(term)
         }
     }
 
-    private func register(_ id: AgentID, key: Fingerprint, token: VerifiedToken) {
+    private func register(_ id: AgentID, key: Fingerprint, term: TokenTerm) {
         switch hall.registry.register(id, link: self, key: key) {
         case .taken:
             hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered with another key")
@@ -191,14 +199,14 @@ extension PeerLink: SecureMuxDelegate {
         case .registered:
             break
         }
-        state = .agent(id, token)
+        state = .agent(id, term)
         hall.logger.info("Agent connected: agent-id=\(id), ip=\(ip)")
         welcome()
     }
 
-    private func admitClient(_ token: VerifiedToken) {
-        state = .client(token)
-        hall.logger.info("Client authenticated: client-id=\(Printable(token.claims.subject)), ip=\(ip)")
+    private func admitClient(_ term: TokenTerm) {
+        state = .client(term)
+        hall.logger.info("Client authenticated: client-id=\(Printable(term.token.claims.subject)), ip=\(ip)")
         welcome()
     }
 
@@ -207,6 +215,12 @@ extension PeerLink: SecureMuxDelegate {
         guard let control else { return }
         control.delegate = ControlStream(link: self, stream: control)
         control.answer(Answer<Welcome>.accepted(Welcome(software: Software.name)))
+        term?.proceed()
+    }
+
+    /// The one thing that an admitted peer may say.
+    func received(_ renewal: Renewal) {
+        term?.renew(with: renewal.token)
     }
 
     private func refuseAuthentication(_ refusal: Refusal) {
@@ -227,13 +241,14 @@ extension PeerLink: SecureMuxDelegate {
 
     func muxEnded(_ failure: LinkFailure) {
         timeout?.cancel()
+        term?.cancel()
         hall.links.remove(self)
         switch state {
         case .agent(let id, _):
             hall.registry.unregister(id, link: self)
             hall.logger.info("Agent disconnected: agent-id=\(id), ip=\(ip), reason=\(failure)")
-        case .client(let token):
-            let id = Printable(token.claims.subject)
+        case .client(let term):
+            let id = Printable(term.token.claims.subject)
             hall.logger.info("Client disconnected: client-id=\(id), ip=\(ip), reason=\(failure)")
         case .connected, .awaitingHello, .ended:
             hall.logger.info("Link ended: ip=\(ip), reason=\(failure)")
@@ -243,10 +258,11 @@ extension PeerLink: SecureMuxDelegate {
     }
 }
 
-/// The control stream of an admitted peer: it has nothing more to say in this version, and must not close.
+/// The control stream of an admitted peer: it may renew its token, and must not close.
 private final class ControlStream: MuxStreamDelegate {
     private let link: PeerLink
     private let stream: MuxStream
+    private var inbox = MessageBuffer()
 
     init(link: PeerLink, stream: MuxStream) {
         self.link = link
@@ -254,7 +270,17 @@ private final class ControlStream: MuxStreamDelegate {
     }
 
     func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        link.end(Refusal(.malformedMessage, "unexpected message on the control stream"))
+        stream.consumed(bytes.count)
+        var rest = bytes
+        do throws(MessageError) {
+            while !rest.isEmpty, !stream.isGone {
+                let (consumed, json) = try inbox.take(rest)
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(consumed))
+                if let json { link.received(try Message.decode(Renewal.self, from: json)) }
+            }
+        } catch {
+            link.end(Refusal(.malformedMessage, error.description))
+        }
     }
 
     func streamFinished() {

@@ -32,7 +32,7 @@ enum Tunnel {
         hall: Hall
     ) {
         let parties = "client-id=\(Printable(claims.subject)), agent-id=\(agentID), ip=\(ip)"
-        if claims.expiresAt + TokenVerifier.leewaySeconds <= hall.now() {
+        if claims.expiresAt <= hall.now() {
             hall.logger.warning("Tunnel refused: \(parties), reason=the token has expired")
             return client.refuse(Refusal(.tokenExpired, "the token has expired"))
         }

@@ -60,7 +60,7 @@ package enum TokenError: Error, Equatable, Sendable {
     case issuerRefused
     /// `aud` does not name this relay; or it names relays, and this one has no name.
     case audienceRefused
-    /// `exp` has passed, by more than the leeway.
+    /// `exp` has passed.
     case expired(secondsAgo: Int64)
     /// `nbf` or `iat` is to come, by more than the leeway.
     case notYetValid(seconds: Int64)

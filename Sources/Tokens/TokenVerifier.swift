@@ -1,7 +1,8 @@
 /// Tells whether a token was made with the secret, is in its time, and what it says; never who may do what, which is the relay's to decide.
 /// May be used from any thread, and from several at once.
 package struct TokenVerifier: Sendable {
-    /// How far the clocks of issuer and relay may be apart, in seconds.
+    /// How far the issuer's clock may be ahead of the relay's, in seconds: a fresh token is good at once. There is none at a token's end, where
+    /// open links end too.
     package static let leewaySeconds: Int64 = 60
     /// Longer tokens are refused unread.
     package static let maximumTokenBytes = 8 * 1024
@@ -55,7 +56,7 @@ package struct TokenVerifier: Sendable {
 
     /// A claim's time is far from the ends of Int64, `now` need not be.
     private static func checkTimes(of claims: Claims, now: Int64) throws(TokenError) {
-        guard claims.expiresAt + leewaySeconds > now else { throw .expired(secondsAgo: now - claims.expiresAt) }
+        guard claims.expiresAt > now else { throw .expired(secondsAgo: now - claims.expiresAt) }
         let begin = max(claims.issuedAt, claims.notBefore ?? claims.issuedAt)
         guard begin - leewaySeconds <= now else {
             let (wait, overflow) = begin.subtractingReportingOverflow(now)

@@ -32,16 +32,19 @@ package struct RelayDialer: Sendable {
         var backoff = Backoff()
         while !Task.isCancelled {
             let failure: LinkFailure
+            var isFinal: Bool
             do {
                 let link = try await RelayLink.dial(dial, on: eventLoop, prepare: prepare)
                 let begun = NIODeadline.now()
                 failure = try await serve(link)
+                isFinal = failure.isFinal && !(failure.isTokensEnd && hasAnotherToken(than: link))
                 if NIODeadline.now() - begun > RelayDialer.steady { backoff.reset() }
             } catch let thrown as LinkFailure {
                 failure = thrown
+                isFinal = failure.isFinal
             }
             guard !Task.isCancelled else { return }
-            if failure.isFinal || givesUp { throw failure }
+            if isFinal || givesUp { throw failure }
             let delay = backoff.next()
             onLost(failure, delay)
             do {
@@ -53,7 +56,20 @@ package struct RelayDialer: Sendable {
     }
 }
 
+extension RelayDialer {
+    /// A token that ran out, or was revoked, is no reason to stop where another has been put in its place.
+    private func hasAnotherToken(than link: RelayLink) -> Bool {
+        guard let next = try? dial.hello().token else { return false }
+        return !link.hadToken(next)
+    }
+}
+
 extension LinkFailure {
+    fileprivate var isTokensEnd: Bool {
+        guard case .refused(let refusal) = self else { return false }
+        return refusal.code == .tokenExpired || refusal.code == .tokenRevoked
+    }
+
     /// Whether the same attempt must fail again until somebody changes a key, a token or an option.
     package var isFinal: Bool {
         switch self {

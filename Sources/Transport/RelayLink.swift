@@ -17,17 +17,21 @@ package struct RelayDial: Sendable {
     package var trusted: @Sendable (PeerCertificate) -> Void
     /// Made anew for each dial, so that a renewed token is seen.
     package var hello: @Sendable () throws -> Hello
+    /// Told of a token that is about to expire, on the link's event loop.
+    package var tokenEvent: @Sendable (TokenEvent) -> Void
 
     /// What the properties say.
     package init(
         relay: HostPort, context: TLSContext, check: @escaping PeerCheck,
-        trusted: @escaping @Sendable (PeerCertificate) -> Void, hello: @escaping @Sendable () throws -> Hello
+        trusted: @escaping @Sendable (PeerCertificate) -> Void, hello: @escaping @Sendable () throws -> Hello,
+        tokenEvent: @escaping @Sendable (TokenEvent) -> Void
     ) {
         self.relay = relay
         self.context = context
         self.check = check
         self.trusted = trusted
         self.hello = hello
+        self.tokenEvent = tokenEvent
     }
 }
 
@@ -49,20 +53,21 @@ package final class RelayLink: @unchecked Sendable {
     private var timeout: Scheduled<Void>?
     private var control: MuxStream?
     private var inbox = MessageBuffer()
+    private let renewal: TokenRenewal
     private var refusal: Refusal?
     private var peerKey: Fingerprint?
     /// Owns the streams that the relay opens. Set it in `prepare`; without it they are reset.
     package var onOpened: ((MuxStream) -> Void)?
 
     private init(
-        mux: SecureMux, hello: Hello, trusted: @escaping @Sendable (PeerCertificate) -> Void,
-        admitted: EventLoopPromise<RelayLink>
+        mux: SecureMux, hello: Hello, dial: RelayDial, admitted: EventLoopPromise<RelayLink>
     ) {
         eventLoop = mux.eventLoop
         self.mux = mux
         self.hello = hello
-        self.trusted = trusted
+        trusted = dial.trusted
         self.admitted = admitted
+        renewal = TokenRenewal(of: hello.token, hello: dial.hello, onEvent: dial.tokenEvent, on: mux.eventLoop)
         end = mux.eventLoop.makePromise()
     }
 
@@ -106,7 +111,7 @@ package final class RelayLink: @unchecked Sendable {
         do {
             let tls = try TLSConnection(context: dial.context, serverName: dial.relay.host, check: dial.check)
             let link = Link(role: .dialer, tls: tls, eventLoop: channel.eventLoop)
-            link.mux.delegate = RelayLink(mux: link.mux, hello: hello, trusted: dial.trusted, admitted: admitted)
+            link.mux.delegate = RelayLink(mux: link.mux, hello: hello, dial: dial, admitted: admitted)
             try channel.pipeline.syncOperations.addHandler(link)
             try channel.syncOptions?.setOption(.autoRead, value: true)
             if !channel.isActive { link.mux.carrierEnded("connection closed by the peer") }
@@ -132,6 +137,9 @@ package final class RelayLink: @unchecked Sendable {
 
     /// Safe from any thread, and soon out of date.
     package var hasEnded: Bool { isOver.load(ordering: .relaxed) }
+
+    /// Whether this is the token that the relay knew us by at last. Call it once the link has ended.
+    func hadToken(_ token: String) -> Bool { renewal.token == token }
 
     /// Opens a stream to the relay.
     package func open() throws(OpenError) -> MuxStream {
@@ -182,6 +190,7 @@ extension RelayLink: SecureMuxDelegate {
 
     package func muxEnded(_ failure: LinkFailure) {
         timeout?.cancel()
+        renewal.cancel()
         var failure = refusal.map { LinkFailure.refused($0) } ?? failure
         if case .untrusted(let reason, nil) = failure { failure = .untrusted(reason: reason, peerKey: peerKey) }
         if let admitted {
@@ -213,6 +222,10 @@ extension RelayLink: MuxStreamDelegate {
         guard let admitted else {
             let notice = try Message.decode(Notice.self, from: json)
             if let ending = notice.ending { refusal = ending }
+            if let answer = notice.renewal { renewal.received(answer) }
+            if let seconds = notice.tokenExpiresIn {
+                renewal.expires(inSeconds: seconds) { [weak self] in self?.say($0) }
+            }
             return
         }
         switch try Message.decode(Answer<Welcome>.self, from: json) {
@@ -224,6 +237,11 @@ extension RelayLink: MuxStreamDelegate {
             self.refusal = refusal
             mux.shutDown(.refused(refusal))
         }
+    }
+
+    private func say(_ renewal: Renewal) {
+        guard let control, let bytes = try? Message.encode(renewal) else { return }
+        control.write(ByteBuffer(bytes: bytes))
     }
 
     package func streamFinished() {

@@ -49,11 +49,37 @@ package struct Welcome: Codable, Equatable, Sendable {
 package struct Notice: Codable, Equatable, Sendable {
     /// The relay ends the link, for this reason.
     package var ending: Refusal?
+    /// So many seconds are left to the peer's token.
+    package var tokenExpiresIn: Int64?
+    /// The answer to a renewal.
+    package var renewal: Answer<Accepted>?
 
     /// A notice; without an argument it says nothing.
-    package init(ending: Refusal? = nil) {
+    package init(ending: Refusal? = nil, tokenExpiresIn: Int64? = nil, renewal: Answer<Accepted>? = nil) {
         self.ending = ending
+        self.tokenExpiresIn = tokenExpiresIn
+        self.renewal = renewal
     }
+
+    enum CodingKeys: String, CodingKey {
+        case ending, renewal
+        case tokenExpiresIn = "token_expires_in"
+    }
+}
+
+/// What a peer may say on the control stream after its welcome: a token that is to take the place of that of its hello.
+package struct Renewal: Codable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Whoever reads it may use it, as in `Hello`.
+    package let token: String
+
+    /// A renewal with that token.
+    package init(token: String) {
+        self.token = token
+    }
+
+    package var description: String { "renewal" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// The header of a tunnel stream, from connect to the relay (PROTOCOL §5).
@@ -165,3 +191,5 @@ package enum Answer<Body: Codable & Sendable>: Codable, Sendable {
         }
     }
 }
+
+extension Answer: Equatable where Body: Equatable {}

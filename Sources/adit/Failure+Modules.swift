@@ -28,6 +28,12 @@ extension Failure {
         case .unreachable, .handshake, .lost, .misbehaved: self.init(.unavailable, reason)
         case .untrusted: self.init(.refused, reason)
         case .keyRefused: self.init(.refused, reason, hint: "add the key to the agent's --authorized-clients file")
+        case .refused(let refusal) where refusal.code == .tokenExpired || refusal.code == .tokenRevoked:
+            self.init(
+                .refused, "authentication failed: \(reason)",
+                hint:
+                    "make another with 'adit generate-token'; one that is put into the file of --token-file in time is taken up without a break"
+            )
         case .refused(let refusal) where refusal.code.isAboutTheToken:
             self.init(
                 .refused, "authentication failed: \(reason)",

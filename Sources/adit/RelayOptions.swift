@@ -16,7 +16,9 @@ struct RelayOptions: ParsableArguments {
             "The token to show the relay. Wiped from the process list; prefer --token-file.", valueName: "token"))
     var token: String?
 
-    @Option(help: ArgumentHelp("Read the token from this file, anew at each dial.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read the token from this file, anew at each dial and before it expires.", valueName: "file")
+    )
     var tokenFile: String?
 
     @Option(

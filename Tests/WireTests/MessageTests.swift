@@ -18,6 +18,9 @@ struct MessageTests {
         let refusal = Refusal(.tokenExpired, "token expired at 2030-01-01T00:00:00Z")
         #expect(try json(Answer<Welcome>.refused(refusal)) == Vectors.helloRefused)
         #expect(try json(Notice(ending: Refusal(.tokenExpired, "token expired"))) == Vectors.ending)
+        #expect(try json(Notice(tokenExpiresIn: 60)) == Vectors.expiring)
+        #expect(try json(Notice(renewal: .accepted(Accepted()))) == Vectors.renewed)
+        #expect(try json(Renewal(token: token.value)) == Vectors.renewal)
     }
 
     @Test("tunnel headers and answers are written as PROTOCOL §5 has them")
@@ -53,6 +56,9 @@ struct MessageTests {
         #expect(try decoded(Hello.self, Vectors.clientHello).agentID == nil)
         #expect(
             try decoded(Notice.self, Vectors.ending) == Notice(ending: Refusal(.tokenExpired, "token expired")))
+        #expect(try decoded(Notice.self, Vectors.expiring) == Notice(tokenExpiresIn: 60))
+        #expect(try decoded(Notice.self, Vectors.renewed) == Notice(renewal: .accepted(Accepted())))
+        #expect(try decoded(Renewal.self, Vectors.renewal).token == token.value)
         #expect(try decoded(TunnelRequest.self, Vectors.tunnelRequest) == TunnelRequest(agentID: agentID))
         #expect(try decoded(TunnelOffer.self, Vectors.tunnelOffer).clientAddress == "203.0.113.7")
         #expect(try decoded(SessionHello.self, Vectors.sessionHello) == SessionHello(target: target))

@@ -10,6 +10,9 @@ enum Vectors {
     static let welcome = #"{"accepted":{"software":"adit/1.0.0"}}"#
     static let helloRefused = #"{"refused":{"code":"token_expired","message":"token expired at 2030-01-01T00:00:00Z"}}"#
     static let ending = #"{"ending":{"code":"token_expired","message":"token expired"}}"#
+    static let expiring = #"{"token_expires_in":60}"#
+    static let renewed = #"{"renewal":{"accepted":{}}}"#
+    static let renewal = #"{"token":"eyJhbGciOiJIUzI1NiJ9.e30.c2ln"}"#
     // §5
     static let tunnelRequest = #"{"agent_id":"db-1"}"#
     static let tunnelOffer = #"{"client_address":"203.0.113.7","client_id":"alice"}"#
@@ -26,7 +29,8 @@ enum Vectors {
     static let forwardRefused = #"{"refused":{"code":"target_refused","message":"[::1]:5432: connection refused"}}"#
 
     static let all = [
-        agentHello, clientHello, welcome, helloRefused, ending, tunnelRequest, tunnelOffer, accepted, tunnelRefused,
-        sessionHello, sessionHelloWithoutTarget, sessionWelcome, sessionRefused, forwardRequest, forwardRefused,
+        agentHello, clientHello, welcome, helloRefused, ending, expiring, renewed, renewal, tunnelRequest, tunnelOffer,
+        accepted, tunnelRefused, sessionHello, sessionHelloWithoutTarget, sessionWelcome, sessionRefused,
+        forwardRequest, forwardRefused,
     ]
 }
