@@ -3,7 +3,7 @@ import Tokens
 import Transport
 import Wire
 
-/// The token of an admitted link, over time: warns the peer, takes a renewal, and ends the link when the time is up (PROTOCOL §4.4).
+/// The token of an admitted link, over time: warns the peer, takes a renewal, and ends the link when the time is up (PROTOCOL §4.3).
 ///
 /// Lives on the link's event loop; `cancel` it when the link has ended.
 final class TokenTerm {

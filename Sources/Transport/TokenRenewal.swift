@@ -10,7 +10,7 @@ package enum TokenEvent: Sendable, Equatable {
     case notRenewed(reason: String)
 }
 
-/// Renews a link's token once the relay has said that it is about to expire: looks for another one every second, and offers it (PROTOCOL §4.4).
+/// Renews a link's token once the relay has said that it is about to expire: looks for another one every second, and offers it (PROTOCOL §4.3).
 ///
 /// Lives on the link's event loop.
 final class TokenRenewal {
@@ -40,8 +40,11 @@ final class TokenRenewal {
         self.eventLoop = eventLoop
     }
 
+    /// Looks for a token until one is taken. That the relay says so again meanwhile changes nothing, however often it does.
+    ///
     /// - Parameter offer: Sends a renewal.
     func expires(inSeconds seconds: Int64, offer: @escaping (Renewal) -> Void) {
+        guard !isWanted else { return }
         onEvent(.expiring(seconds: seconds))
         self.offer = offer
         isWanted = true
