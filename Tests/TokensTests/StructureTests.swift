@@ -122,12 +122,15 @@ import Foundation
         struct Document: Decodable {
             var sub: String?
         }
+        struct Lists: Decodable {
+            var list: [String]?
+        }
         let seed = UInt64.random(in: .min ... .max)
         var random = SplitMix64(state: seed)
         let alphabet = Array(#"{}[]:,"\u0 1e-.truefalsnx"#.utf8) + [0, 0xC3, 0xFF, 0x0A]
         var accepted = 0
         for _ in 0..<5000 {
-            var document = Array(plainPayload.utf8)
+            var document = Array(payload(with: #""list":["db","w\u00e9b-*", "ü"]"#).utf8)
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 let position = Int.random(in: 0..<document.count, using: &random)
                 document[position] = try #require(alphabet.randomElement(using: &random))
@@ -136,6 +139,8 @@ import Foundation
             accepted += 1
             let decoded = try? JSONDecoder().decode(Document.self, from: Data(document))
             #expect(members["sub"].flatMap(JSONText.string) == decoded?.sub, "seed \(seed): \(document)")
+            let lists = try? JSONDecoder().decode(Lists.self, from: Data(document))
+            #expect(members["list"].flatMap(JSONText.strings) == lists?.list, "seed \(seed): \(document)")
         }
         #expect(accepted > 500, "seed \(seed)")
     }
