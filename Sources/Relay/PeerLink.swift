@@ -76,6 +76,7 @@ final class PeerLink: @unchecked Sendable {
             place = .moving([body])
             // The read cycle that brought the request has to end first.
             mux.eventLoop.assumeIsolated().execute {
+                self.term?.cancel()
                 link.move(to: target) {
                     self.home.withLock { $0 = target }
                 } then: {
@@ -88,6 +89,7 @@ final class PeerLink: @unchecked Sendable {
     private func settled() {
         guard case .moving(let waiting) = place else { return }
         place = .fixed
+        term?.proceed()
         for body in waiting { body() }
     }
 
