@@ -101,6 +101,15 @@ struct KeyFile: ~Copyable {
         }
     }
 
+    /// Writes `text` over what stands at `offset`, durably. The file must not have been opened with `O_APPEND`.
+    func overwrite(_ text: String, at offset: Int) throws(KnownKeysError) {
+        let bytes = Array(text.utf8)
+        let count = pwrite(descriptor, bytes, bytes.count, off_t(offset))
+        guard count == bytes.count, fsync(descriptor) == 0 else {
+            throw count < 0 ? failure() : .file(path: path, reason: "could not be written")
+        }
+    }
+
     private func failure() -> KnownKeysError {
         .file(path: path, reason: reason(errno))
     }

@@ -2,11 +2,11 @@ package import TLSEngine
 
 /// Why a peer's key is believed.
 package enum KeyTrust: Sendable {
-    /// The operator named it.
+    /// The operator named it, or a key that it follows by rotation.
     case pinned(Fingerprint)
     /// A certificate that these authorities (a PEM file) issued for the host name.
     case authorities(file: String)
-    /// The key that is known under `name`; a change is refused, as ssh does. A relay's certificate that the system's
+    /// The key that is known under `name`, or one that follows it by rotation; another is refused, as ssh does. A relay's certificate that the system's
     /// authorities vouch for is believed as well.
     case known(KnownKeys, name: String, firstUse: FirstUse)
 
@@ -39,7 +39,8 @@ extension KeyTrust {
     private func objection(to peer: PeerCertificate, noun: String) -> String? {
         switch self {
         case .pinned(let key):
-            return peer.fingerprint == key ? nil : "the key of \(noun) is \(peer.fingerprint), expected \(key)"
+            return peer.fingerprint == key || peer.predecessors.contains(key)
+                ? nil : "the key of \(noun) is \(peer.fingerprint), expected \(key)"
         case .authorities(let file):
             return peer.authorityFailure.map { "the certificate of \(noun) does not stand up to \(file): \($0)" }
         case .known(let known, let name, let firstUse):
@@ -51,6 +52,8 @@ extension KeyTrust {
                     return "the key of \(noun) is not known: presented \(peer.fingerprint); "
                         + "if that is the right one, add the line '\(name) \(peer.fingerprint)' to \(known.path)"
                 case (.changed(let before), _):
+                    let predecessors = peer.predecessors
+                    if before.contains(where: { predecessors.contains($0.key) }) { return nil }
                     return "the key of \(noun) has changed: known \(list(before.map(\.key))), "
                         + "presented \(peer.fingerprint); if that is expected, remove "
                         + "line \(list(before.map(\.line))) of \(known.path)"
@@ -65,12 +68,33 @@ extension KeyTrust {
         values.map(\.description).joined(separator: ", ")
     }
 
-    /// Remembers a key that passed the check, once the handshake has shown that the peer holds it. True when it is new.
-    package func remember(_ peer: PeerCertificate) throws(KnownKeysError) -> Bool {
-        guard case .known(let known, let name, .remembered) = self, peer.authorityFailure != nil,
-            try known.lookup(name, peer.fingerprint) == .unknown
-        else { return false }
-        try known.remember(name, peer.fingerprint)
-        return true
+    /// What is new about a peer that passed the check.
+    package enum News: Equatable, Sendable {
+        /// It has been seen for the first time.
+        case firstUse
+        /// Its key follows one that was trusted so far.
+        case rotation(from: Fingerprint)
+    }
+
+    /// Remembers a key that passed the check, once the handshake has shown that the peer holds it. A key that follows another
+    /// takes its place, so that the old one is trusted no more; a pin is the operator's to change.
+    package func remember(_ peer: PeerCertificate) throws(KnownKeysError) -> News? {
+        switch self {
+        case .authorities: return nil
+        case .pinned(let key): return peer.fingerprint == key ? nil : .rotation(from: key)
+        case .known(let known, let name, let firstUse):
+            guard peer.authorityFailure != nil else { return nil }
+            switch (try known.lookup(name, peer.fingerprint), firstUse) {
+            case (.matches, _), (.unknown, .refused): return nil
+            case (.unknown, .remembered):
+                try known.remember(name, peer.fingerprint)
+                return .firstUse
+            case (.changed(let before), _):
+                let predecessors = peer.predecessors
+                guard let old = before.first(where: { predecessors.contains($0.key) }) else { return nil }
+                try known.replace(name, predecessors, by: peer.fingerprint)
+                return .rotation(from: old.key)
+            }
+        }
     }
 }

@@ -78,6 +78,19 @@ package final class KnownKeys: Sendable {
         }
     }
 
+    /// Puts `key` where a line of `name` has one of `predecessors`, durably; the rest of the line stays. Throws as `lookup`.
+    package func replace(
+        _ name: String, _ predecessors: [Fingerprint], by key: Fingerprint
+    ) throws(KnownKeysError) {
+        guard let file = try KeyFile.open(path, O_RDWR) else { return }
+        try file.lock(LOCK_EX)
+        for line in try file.readLines(.required).all
+        where predecessors.contains(line.key) && line.name?.stands(for: name) ?? false {
+            // All fingerprints are of one length, so nothing has to move, and no moment sees half a file.
+            try file.overwrite(key.description, at: line.keyOffset)
+        }
+    }
+
     private static func find(_ name: String, _ fingerprint: Fingerprint, in lines: KeyFile.Lines) -> Lookup {
         let known = lines.all.filter { $0.name?.stands(for: name) ?? false }
         if known.isEmpty { return .unknown }

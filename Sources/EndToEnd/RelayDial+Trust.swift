@@ -35,8 +35,10 @@ extension KeyTrust {
     /// Remembers a key seen for the first time, and says so; a file that cannot be written is no reason to stop.
     package func remember(_ peer: PeerCertificate, of noun: String, logger: Logger) {
         do throws(KnownKeysError) {
-            if try remember(peer) {
-                logger.notice("Key remembered on first use: \(noun), key=\(peer.fingerprint)")
+            switch try remember(peer) {
+            case .firstUse: logger.notice("Key remembered on first use: \(noun), key=\(peer.fingerprint)")
+            case .rotation(let old): logger.notice("Key rotated: \(noun), from=\(old), key=\(peer.fingerprint)")
+            case nil: break
             }
         } catch {
             logger.error("Key not remembered: \(noun), key=\(peer.fingerprint), reason=\(error)")

@@ -14,13 +14,13 @@ package struct Fingerprint: Hashable, Sendable {
         let count = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &encoded)
         guard count > 0, let encoded else { return nil }
         defer { adit_free(encoded) }
-        self.init(publicKey: UnsafeBufferPointer(start: encoded, count: Int(count)))
+        self.init(encodedKey: Array(UnsafeBufferPointer(start: encoded, count: Int(count))))
     }
 
-    /// Of the key whose DER-encoded SubjectPublicKeyInfo is `publicKey`.
-    private init(publicKey: UnsafeBufferPointer<UInt8>) {
+    /// Of the key whose DER-encoded SubjectPublicKeyInfo is `encodedKey`.
+    init(encodedKey: [UInt8]) {
         digest = [UInt8](unsafeUninitializedCapacity: Base64.byteCount) { buffer, initialized in
-            SHA256(publicKey.baseAddress, publicKey.count, buffer.baseAddress)
+            SHA256(encodedKey, encodedKey.count, buffer.baseAddress)
             initialized = Base64.byteCount
         }
     }

@@ -49,6 +49,26 @@ package final class Identity: @unchecked Sendable {
         return try parse(contents, path: path)
     }
 
+    /// Replaces the identity in the file at `path` by one with a new key, which the old key signs: whoever trusts the old key can
+    /// follow. The old key is gone then. Throws `.file` when there is none, when its key is not P-256, and as `loadOrCreate`.
+    package static func rotate(path: String, commonName: String) throws(TLSError) -> Identity {
+        guard let contents = try PrivateFile.read(path) else { throw .file(path: path, reason: "does not exist") }
+        let old = try parse(contents, path: path)
+        guard P256.encodedKey(of: old.certificate.pointer) != nil else {
+            throw .file(path: path, reason: "only a P-256 key can be followed by another")
+        }
+        let key = try Owned(adit_generate_p256(), EVP_PKEY_free, "generating a key")
+        let rotation = try Rotation.extending(
+            certificate: old.certificate.pointer, key: old.key.pointer, to: key.pointer)
+        let certificate = try selfSignedCertificate(
+            for: key.pointer, commonName: commonName, rotation: rotation.pointer)
+        let none = try Owned(adit_x509_stack_new(), adit_x509_stack_free, "making a certificate chain")
+        let new = try Identity(key: key, certificate: certificate, intermediates: none)
+        let bytes = try new.encoded()
+        try PrivateFile.replace(path, bytes.bytes)
+        return new
+    }
+
     /// An operator's certificate chain, leaf first, and its key, both PEM. Throws `.file` for one that cannot be read or
     /// understood, or when the key is not the leaf's, and `.environment`.
     package static func load(certificateFile: String, keyFile: String) throws(TLSError) -> Identity {

@@ -6,6 +6,11 @@ package struct PeerCertificate: Sendable {
     /// nil when the chain leads to one of the context's authorities and, on the client's side, names the server that was
     /// asked for; else OpenSSL's reason, `self-signed certificate` or `hostname mismatch` for example.
     package let authorityFailure: String?
+    let rotation: Rotation?
+
+    /// The keys that lead to this one, each having signed its successor, the newest first. Costs a verification for each, so ask
+    /// only where it matters.
+    package var predecessors: [Fingerprint] { rotation?.predecessors ?? [] }
 }
 
 /// The answer to whether a handshake may go on.

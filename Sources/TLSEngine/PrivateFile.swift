@@ -68,6 +68,28 @@ enum PrivateFile {
         return true
     }
 
+    /// Puts `bytes` in the place of the file at `path`, all at once and durably. The file keeps its owner. Throws `.file`.
+    static func replace(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(TLSError) {
+        var old = stat()
+        guard stat(path, &old) == 0 else { throw .file(path: path, reason: reason(errno)) }
+        var name = Array("\(path).XXXXXX".utf8CString)
+        let descriptor = mkstemp(&name)  // mode 0600 from the start
+        guard descriptor >= 0 else { throw .file(path: path, reason: reason(errno)) }
+        defer { close(descriptor) }
+        do throws(TLSError) {
+            // Root may act for a service that is not root and has to read the file.
+            if old.st_uid != geteuid(), fchown(descriptor, old.st_uid, old.st_gid) != 0 {
+                throw .file(path: path, reason: reason(errno))
+            }
+            try writeAll(bytes, to: descriptor, path: path)
+            guard rename(name, path) == 0 else { throw .file(path: path, reason: reason(errno)) }
+        } catch {
+            unlink(name)
+            throw error
+        }
+        try synchronizeDirectory(of: path)
+    }
+
     private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(TLSError) {
         var rest = bytes[...]
         while !rest.isEmpty {

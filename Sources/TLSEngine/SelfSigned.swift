@@ -2,8 +2,11 @@ import COpenSSL
 
 /// A certificate (`X509`) that `key` (`EVP_PKEY`) signs for itself. It exists because TLS carries keys in certificates: peers judge
 /// the key, so it holds no name that anybody relies on and never expires (RFC 5280 §4.1.2.5).
+/// `rotation`, an `X509_EXTENSION`, says which keys it follows, if any.
 /// Throws `.misuse` for a `commonName` that X.509 has no room for, and `.environment`.
-func selfSignedCertificate(for key: OpaquePointer, commonName: String) throws(TLSError) -> Owned {
+func selfSignedCertificate(
+    for key: OpaquePointer, commonName: String, rotation: OpaquePointer? = nil
+) throws(TLSError) -> Owned {
     let certificate = try Owned(X509_new(), X509_free, "making a certificate")
     try setNames(of: certificate.pointer, to: commonName)
     try setSerialNumber(of: certificate.pointer)
@@ -19,6 +22,7 @@ func selfSignedCertificate(for key: OpaquePointer, commonName: String) throws(TL
         X509_EXTENSION_free, "making a certificate")
     guard
         X509_add_ext(certificate.pointer, constraints.pointer, -1) == 1,
+        rotation == nil || X509_add_ext(certificate.pointer, rotation, -1) == 1,
         X509_sign(certificate.pointer, key, EVP_sha256()) > 0
     else { throw ErrorQueue.environment("signing a certificate") }
     return certificate

@@ -136,7 +136,8 @@ package final class TLSConnection {
         let presented = PeerCertificate(
             fingerprint: fingerprint,
             authorityFailure: context.verifiesAuthorities
-                ? chainFailure(store) : "no certificate authorities are in use")
+                ? chainFailure(store) : "no certificate authorities are in use",
+            rotation: Rotation(certificate: leaf))
         switch check(presented) {
         case .accept:
             candidate = presented

@@ -4,8 +4,8 @@ import TLSEngine
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key",
-        abstract: "Make or show this machine's identity key.",
-        subcommands: [KeyShowCommand.self, KeyGenerateCommand.self])
+        abstract: "Make, show or replace this machine's identity key.",
+        subcommands: [KeyShowCommand.self, KeyGenerateCommand.self, KeyRotateCommand.self])
 }
 
 struct KeyShowCommand: ParsableCommand {
@@ -40,5 +40,29 @@ struct KeyGenerateCommand: ParsableCommand {
                 hint: "'adit key show' prints its fingerprint")
         }
         try StandardOutput.write("\(state.identity().fingerprint)")
+    }
+}
+
+struct KeyRotateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate", abstract: "Replace the identity key by a new one, and print its fingerprint.",
+        discussion: """
+            The old key signs the new one, so that peers that trust the old key follow. An agent or a relay that runs \
+            has to be restarted.
+            """)
+
+    @OptionGroup var state: StateOptions
+    @OptionGroup var settings: SettingsOptions
+
+    func run() throws {
+        let state = try state.directory(settings.settings())
+        guard FileContents.exists(state.identityFile) else {
+            throw Failure.configuration(
+                "there is no identity key at \(state.identityFile)", hint: "'adit key generate' makes one")
+        }
+        try StandardOutput.write("\(state.rotateIdentity().fingerprint)")
+        StandardError.write(
+            "hint: restart what uses this key; tokens bound to the old key and files of authorized clients need the new one"
+        )
     }
 }

@@ -32,4 +32,9 @@ struct StateDirectory {
         // Nobody goes by the name in the certificate: a key is known by its fingerprint.
         try Identity.loadOrCreate(path: identityFile, commonName: "adit")
     }
+
+    /// Another key in its place, signed by it.
+    func rotateIdentity() throws(TLSError) -> Identity {
+        try Identity.rotate(path: identityFile, commonName: "adit")
+    }
 }

@@ -142,6 +142,26 @@ private let nobody = Fingerprint("SHA256:BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxw
         #expect(try keys.lookup("home", bob) == .matches)
     }
 
+    @Test func `a key that follows takes the place of the old one, and nothing else changes`() throws {
+        let hashed = try HashedName(hashing: "office")
+        try write(
+            "# all\noffice\t\(alice) moved\nhome \(alice)\n\(hashed) \(bob)\r\noffice \(carol)", to: path)
+        try keys.replace("office", [alice, bob], by: dave)
+        #expect(
+            try read(path)
+                == "# all\noffice\t\(dave) moved\nhome \(alice)\n\(hashed) \(dave)\r\noffice \(carol)")
+        #expect(try keys.lookup("office", dave) == .matches)
+        guard case .changed = try keys.lookup("office", alice) else {
+            Issue.record("the old key is still trusted")
+            return
+        }
+    }
+
+    @Test func `without a file there is nothing to replace`() throws {
+        try keys.replace("office", [alice], by: bob)
+        #expect(access(path, F_OK) != 0)
+    }
+
     @Test func `text that is not UTF-8 is named`() throws {
         try write(bytes: Array("home \(bob)\n".utf8) + [0xff, 0x0a], to: path)
         #expect(throws: KnownKeysError.malformed(path: path, line: 2, reason: "not UTF-8")) {
