@@ -71,6 +71,7 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MuxTests", ["Mux", "Wire"]),
         tests("TLSEngineTests", ["TLSEngine"]),
+        tests("TransportTests", ["Transport", "TLSEngine", "COpenSSL", "Mux", "Wire", nioCore, nioPosix]),
         tests("TokensTests", ["Tokens"]),
         tests("EndToEndModuleTests", ["EndToEnd", "TLSEngine"]),
         .testTarget(
