@@ -35,10 +35,9 @@ import Wire
         let least = Self.bytes / (16 << 10) / Self.recordsPerKey - 1
         for level in [link, session] {
             let (client, server) = (KeyUpdates.count(level.client), KeyUpdates.count(level.server))
-            #expect(client.sent >= least && server.sent >= least)
-            #expect(server.received == client.sent)
-            // What the server sent last may have been under way when the client had all it wanted.
-            #expect(client.received > 0 && client.received <= server.sent)
+            // Up to the last byte that counts; what was sent after it may have been under way at the end.
+            #expect(client.received >= least && client.received <= server.sent)
+            #expect(server.received >= least && server.received <= client.sent)
         }
     }
 

@@ -4,7 +4,7 @@ import Testing
 /// What a stranger says once TLS is up, and how the relay must answer.
 enum BadSpeech: CaseIterable, Sendable {
     case silence, halfAHello, oversizedMessage, unknownType, wrongVersion, unknownFlags, evenStreamID, neverOpened
-    case beyondTheWindow, malformedHello, notAHello, unsupportedVersion
+    case beyondTheWindow, malformedHello, notAHello, repeatedName, unsupportedVersion
 
     var frames: [Frame] {
         let opening = { (payload: [UInt8]) in [Frame.data(payload, on: 1, flags: Frame.syn)] }
@@ -21,6 +21,8 @@ enum BadSpeech: CaseIterable, Sendable {
         case .beyondTheWindow: opening([0x40, 0x00]) + [Frame(type: Frame.data, stream: 1, length: 300_000)]
         case .malformedHello: opening(message("{"))
         case .notAHello: opening(message(#"{"agent_id":"db"}"#))
+        case .repeatedName:
+            opening(message(#"{"version":1,"role":"client","token":"t","role":"agent","software":"test"}"#))
         case .unsupportedVersion:
             opening(message(#"{"version":2,"role":"client","token":"t","software":"test"}"#))
         }
@@ -39,6 +41,7 @@ enum BadSpeech: CaseIterable, Sendable {
         case .beyondTheWindow: "data beyond the window"
         case .malformedHello: "malformed message"
         case .notAHello: "Hello lacks"
+        case .repeatedName: "Hello has a name twice"
         case .unsupportedVersion: "this relay speaks version 1, not 2"
         }
     }
@@ -48,7 +51,7 @@ enum BadSpeech: CaseIterable, Sendable {
         switch self {
         case .silence, .halfAHello, .unsupportedVersion: 0
         case .oversizedMessage, .unknownType, .wrongVersion, .unknownFlags, .evenStreamID, .neverOpened,
-            .beyondTheWindow, .malformedHello, .notAHello:
+            .beyondTheWindow, .malformedHello, .notAHello, .repeatedName:
             1
         }
     }
@@ -57,7 +60,7 @@ enum BadSpeech: CaseIterable, Sendable {
     var refusal: String? {
         switch self {
         case .halfAHello: "hello_timeout"
-        case .malformedHello, .notAHello: "malformed_message"
+        case .malformedHello, .notAHello, .repeatedName: "malformed_message"
         case .unsupportedVersion: "unsupported_version"
         case .silence, .oversizedMessage, .unknownType, .wrongVersion, .unknownFlags, .evenStreamID, .neverOpened,
             .beyondTheWindow:
