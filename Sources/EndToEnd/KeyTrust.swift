@@ -6,8 +6,8 @@ package enum KeyTrust: Sendable {
     case pinned(Fingerprint)
     /// A certificate that these authorities (a PEM file) issued for the host name.
     case authorities(file: String)
-    /// The key that is known under `name`, or one that follows it by rotation; another is refused, as ssh does. A relay's certificate that the system's
-    /// authorities vouch for is believed as well.
+    /// The key that is known under `name`, or one that follows it by rotation; another is refused, as ssh does. A relay's
+    /// certificate that the system's authorities vouch for is believed as well.
     case known(KnownKeys, name: String, firstUse: FirstUse)
 
     /// What happens to a name that is not known yet.

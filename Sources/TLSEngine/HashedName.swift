@@ -13,6 +13,7 @@ package struct HashedName: Equatable, Sendable {
         guard RAND_bytes(&salt, Int32(Base64.byteCount)) == 1 else { throw ErrorQueue.environment("drawing a salt") }
         self.salt = salt
         hash = Self.hash(name, salt: salt)
+        guard hash.count == Base64.byteCount else { throw ErrorQueue.environment("hashing a name") }
     }
 
     /// Whether it was made of `name`.
@@ -20,6 +21,7 @@ package struct HashedName: Equatable, Sendable {
         hash == Self.hash(name, salt: salt)
     }
 
+    /// Empty without memory, which then stands for no name.
     private static func hash(_ name: String, salt: [UInt8]) -> [UInt8] {
         let name = Array(name.utf8)
         return [UInt8](unsafeUninitializedCapacity: Base64.byteCount) { buffer, initialized in
