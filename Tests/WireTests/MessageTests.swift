@@ -166,10 +166,15 @@ struct MessageTests {
         #expect(throws: MessageError.self) { try Message.decode(TunnelRequest.self, from: bytes) }
     }
 
-    @Test("JSON nested as deep as a message allows is refused, not followed")
-    func nesting() {
-        let bytes = [UInt8](repeating: UInt8(ascii: "["), count: Protocol.largestMessage)
-        #expect(throws: MessageError.self) { try Message.decode(TunnelRequest.self, from: bytes) }
+    @Test(
+        "JSON nested as deep as a message allows is refused, not followed",
+        arguments: [("[", "]"), (#"{"a":"#, "}"), ("[", ""), (#"{"a":"#, "")])
+    func nesting(open: String, close: String) {
+        let start = #"{"agent_id":"db-1","x":"#
+        let depth = (Protocol.largestMessage - start.utf8.count - 2) / (open.utf8.count + close.utf8.count)
+        let json = start + String(repeating: open, count: depth) + "0" + String(repeating: close, count: depth) + "}"
+        #expect(json.utf8.count <= Protocol.largestMessage)
+        #expect(throws: MessageError.self) { try decoded(TunnelRequest.self, json) }
     }
 
     @Test("an error about a hello does not repeat its token")
