@@ -38,6 +38,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CJWT", pkgConfig: "libjwt", providers: [.apt(["libjwt-dev"]), .brew(["libjwt"])]),
+        .target(name: "CSandbox"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         module("Wire", []),
         module("Mux", ["Wire"]),
@@ -51,8 +52,8 @@ let package = Package(
         .executableTarget(
             name: "adit",
             dependencies: [
-                "Relay", "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Tokens", "Mux", "Wire", logging,
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Relay", "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Tokens", "Mux", "Wire", "CSandbox",
+                logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

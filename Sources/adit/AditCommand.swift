@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 
 #if canImport(Glibc)
 import Glibc
@@ -9,7 +10,7 @@ import Darwin
 #endif
 
 @main
-struct AditCommand: AsyncParsableCommand {
+struct AditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "adit",
         abstract: "A self-hosted reverse tunnel through a relay that cannot read it.",
@@ -24,18 +25,29 @@ struct AditCommand: AsyncParsableCommand {
             RelayCommand.self, AgentCommand.self, ConnectCommand.self, GenerateTokenCommand.self, KeyCommand.self,
         ])
 
-    static func main() async {
+    static func main() {
         // First of all, so that what must not be seen can be seen for as short a time as possible.
         let arguments = Invocation.current.arguments
         // A reader that goes away is an error of one write, not the end of the process.
         _ = signal(SIGPIPE, SIG_IGN)
+        #if canImport(Darwin)
+        Task { await run(arguments) }
+        #else
+        // At once and on this thread, the only one: a sandbox confines the thread that enters it, and those made after.
+        Task.immediate { await run(arguments) }
+        #endif
+        dispatchMain()
+    }
+
+    private static func run(_ arguments: [String]) async -> Never {
         do {
             var command = try parsed(arguments)
-            if var command = command as? any AsyncParsableCommand {
-                try await command.run()
+            if let role = command as? any RoleCommand {
+                try await role.serve()
             } else {
                 try command.run()
             }
+            exit(withError: nil)
         } catch let failure as Failure {
             failure.end()
         } catch {
@@ -59,4 +71,10 @@ struct AditCommand: AsyncParsableCommand {
         print(fullMessage(for: error))
         exit(withError: nil)
     }
+}
+
+/// A command that runs until it is told to end.
+protocol RoleCommand: ParsableCommand {
+    /// Begins on the thread that calls, as `AsyncParsableCommand.run` would not.
+    func serve() async throws
 }

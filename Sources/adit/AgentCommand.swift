@@ -6,7 +6,7 @@ import Synchronization
 import TLSEngine
 import Wire
 
-struct AgentCommand: AsyncParsableCommand {
+struct AgentCommand: RoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent",
         abstract: "Offer a service of this machine to clients of a relay.",
@@ -34,10 +34,11 @@ struct AgentCommand: AsyncParsableCommand {
     var allowClient: [String] = []
 
     @OptionGroup var state: StateOptions
+    @OptionGroup var sandbox: SandboxOptions
     @OptionGroup var log: LogOptions
     @OptionGroup var settings: SettingsOptions
 
-    func run() async throws {
+    func serve() async throws {
         let settings = try settings.settings()
         let logger = try log.logger(settings)
         let address = try relay.relay(settings)
@@ -50,6 +51,11 @@ struct AgentCommand: AsyncParsableCommand {
             AuthorizedClients.init(path:))
         let allowed = try settings.list(.allowClient, allowClient, .name)
         let identity = try state.identity()
+        try sandbox.enter(
+            Sandbox(
+                readable: relay.files(settings) + settings.files((.authorizedClients, authorizedClients)),
+                writable: [state.path], ports: [address.port, target.port]),
+            settings: settings, logger: logger)
 
         let readiness = Readiness(environment: Invocation.current.environment)
         let progress = AgentProgress(key: identity.fingerprint, readiness: readiness, logger: logger)

@@ -6,7 +6,7 @@ import TLSEngine
 import Transport
 import Wire
 
-struct ConnectCommand: AsyncParsableCommand {
+struct ConnectCommand: RoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect",
         abstract: "Open a local port that leads to an agent's service.",
@@ -40,10 +40,11 @@ struct ConnectCommand: AsyncParsableCommand {
     var exitOnFailure = false
 
     @OptionGroup var state: StateOptions
+    @OptionGroup var sandbox: SandboxOptions
     @OptionGroup var log: LogOptions
     @OptionGroup var settings: SettingsOptions
 
-    func run() async throws {
+    func serve() async throws {
         let settings = try settings.settings()
         let logger = try log.logger(settings)
         let named = try connectionString.map { text throws(Failure) in
@@ -66,6 +67,9 @@ struct ConnectCommand: AsyncParsableCommand {
             try pin.map(KeyTrust.pinned)
             ?? relay.known(settings, file: state.knownAgents, name: "\(address)/\(agentID)")
         let identity = try state.identity()
+        try sandbox.enter(
+            Sandbox(readable: relay.files(settings), writable: [state.path], ports: [address.port]),
+            settings: settings, logger: logger)
 
         let readiness = Readiness(environment: Invocation.current.environment)
         let connect = Connect(

@@ -4,6 +4,7 @@ enum OptionName: String, CaseIterable {
     case agentID = "agent-id"
     case agentKey = "agent-key"
     case allowClient = "allow-client"
+    case allowCoreDumps = "allow-core-dumps"
     case allowedAddress = "allowed-address"
     case audience
     case authorizedClients = "authorized-clients"
@@ -21,6 +22,7 @@ enum OptionName: String, CaseIterable {
     case localAddress = "local-address"
     case logFormat = "log-format"
     case logLevel = "log-level"
+    case noSandbox = "no-sandbox"
     case relay
     case relayCA = "relay-ca"
     case relayKey = "relay-key"

@@ -11,7 +11,7 @@ struct RelayCommand: ParsableCommand {
         subcommands: [RelayTCPCommand.self])
 }
 
-struct RelayTCPCommand: AsyncParsableCommand {
+struct RelayTCPCommand: RoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "tcp",
         abstract: "Run a relay that agents and clients reach over TCP.",
@@ -72,10 +72,11 @@ struct RelayTCPCommand: AsyncParsableCommand {
     var tlsKey: String?
 
     @OptionGroup var state: StateOptions
+    @OptionGroup var sandbox: SandboxOptions
     @OptionGroup var log: LogOptions
     @OptionGroup var settings: SettingsOptions
 
-    func run() async throws {
+    func serve() async throws {
         let settings = try settings.settings()
         let logger = try log.logger(settings)
         let listen =
@@ -91,6 +92,12 @@ struct RelayTCPCommand: AsyncParsableCommand {
             keyring: try trust.keyring(), issuer: try settings.value(.issuer, issuer, .name),
             audience: try settings.value(.audience, audience, .name))
         let identity = try identity(settings)
+        try sandbox.enter(
+            Sandbox(
+                readable: settings.files(
+                    (.jwtSecretFile, jwtSecretFile), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey)),
+                writable: [], ports: []),
+            settings: settings, logger: logger)
 
         let relay = Relay(
             configuration: RelayConfiguration(

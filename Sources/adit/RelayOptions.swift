@@ -43,6 +43,11 @@ struct RelayOptions: ParsableArguments {
         try settings.required(.agentID, agentID, .agentID)
     }
 
+    /// What is read while the role runs.
+    func files(_ settings: Settings) -> [String] {
+        settings.files((.tokenFile, tokenFile), (.relayCA, relayCa))
+    }
+
     /// The token is read here once, so that a missing file is an error at start and not of the first dial.
     func tokenSource(_ settings: Settings) throws(Failure) -> TokenSource {
         let source = try SecretSource(value: (.token, token), file: (.tokenFile, tokenFile), in: settings)

@@ -86,6 +86,11 @@ struct Settings {
         return values
     }
 
+    /// The files that these options name.
+    func files(_ options: (OptionName, argument: String?)...) -> [String] {
+        options.compactMap { text($0.0, $0.argument)?.text }
+    }
+
     func flag(_ option: OptionName, _ argument: Bool) throws(Failure) -> Bool {
         if argument { return true }
         return try value(option, nil, .boolean) ?? false

@@ -4,7 +4,7 @@ enum House {
     static let modules: [String: Set<String>] = [
         "adit": [
             "Relay", "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Tokens", "Mux", "Wire", "COpenSSL",
-            "CJWT",
+            "CJWT", "CSandbox",
         ],
         "Relay": ["Transport", "Tokens", "Mux", "Wire"],
         "Agent": ["Transport", "EndToEnd", "Mux", "Wire"],
@@ -17,6 +17,7 @@ enum House {
         "Wire": [],
         "COpenSSL": [],
         "CJWT": [],
+        "CSandbox": [],
     ]
 
     /// The modules of others, and those of ours that may import each.

@@ -13,7 +13,7 @@ import Testing
     }
 
     @Test func `each C library has one importer`() throws {
-        for (library, importer) in [("COpenSSL", "TLSEngine"), ("CJWT", "Tokens")] {
+        for (library, importer) in [("COpenSSL", "TLSEngine"), ("CJWT", "Tokens"), ("CSandbox", "adit")] {
             var importers: Set<String> = []
             for module in try Repository.modules() {
                 let files = try Repository.files(under: "Sources/\(module)", [".swift"])

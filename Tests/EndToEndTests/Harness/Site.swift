@@ -1,5 +1,13 @@
 import TestSupport
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// One relay's world: a directory, the relay's secret, and a state directory for each party. What it starts is told
 /// nothing by the test's own environment.
 final class Site: Sendable {
@@ -69,7 +77,10 @@ final class Site: Sendable {
             environment: environment)
     }
 
-    private var environment: [String: String] { ["HOME": directory.path] }
+    /// What tests look at in /proc is its own user's only where a process allows it; root sees it in any case.
+    private var environment: [String: String] {
+        ["HOME": directory.path].merging(geteuid() == 0 ? [:] : ["ADIT_ALLOW_CORE_DUMPS": "true"]) { $1 }
+    }
 }
 
 /// A relay that listens on this machine.

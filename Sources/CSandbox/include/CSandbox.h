@@ -1,0 +1,33 @@
+#ifndef ADIT_CSANDBOX_H
+#define ADIT_CSANDBOX_H
+
+#include <stdint.h>
+
+// What a process may give up on Linux: prctl(2) is variadic, and libc has no functions for landlock(7). Where neither is
+// to be had, every function fails with ENOSYS.
+//
+// Each returns 0 or an error number, unless it says otherwise.
+
+/// No core dump holds this process's memory, and no other process of the same user may read it.
+int adit_forbid_core_dumps(void);
+
+/// Nothing that the calling thread, or one that it makes later, executes may gain a privilege.
+int adit_forbid_new_privileges(void);
+
+/// The version of Landlock in this kernel, from 1; 0 without it, and *error says why.
+int adit_landlock_version(int *error);
+
+/// Makes an empty set of rules: all of these rights are taken away but for what the rules give back. A file descriptor,
+/// or -1, and *error says why.
+int adit_landlock_make(uint64_t files, uint64_t network, uint64_t scopes, int *error);
+
+/// Gives back `rights` to files under the directory `path`.
+int adit_landlock_allow_beneath(int rules, const char *path, uint64_t rights);
+
+/// Gives back `rights` to the TCP port `port`.
+int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights);
+
+/// Holds the calling thread, and those that it makes later, to the rules, for ever. Needs `adit_forbid_new_privileges`.
+int adit_landlock_apply(int rules);
+
+#endif

@@ -1,0 +1,120 @@
+#define _GNU_SOURCE
+#include "CSandbox.h"
+
+#include <errno.h>
+
+#ifdef __linux__
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// landlock(7) by number and layout: the headers of a system may be older than the kernel it runs. The numbers are the
+// same on all architectures.
+#define LANDLOCK_CREATE_RULESET 444
+#define LANDLOCK_ADD_RULE 445
+#define LANDLOCK_RESTRICT_SELF 446
+#define CREATE_RULESET_VERSION 1u
+#define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
+
+// Kernels that know less take the longer struct as long as what they do not know is zero.
+struct ruleset {
+    uint64_t files;
+    uint64_t network;
+    uint64_t scopes;
+};
+
+struct path_beneath {
+    uint64_t rights;
+    int32_t parent;
+} __attribute__((packed));
+
+struct net_port {
+    uint64_t rights;
+    uint64_t port;
+};
+
+static int result(long returned) {
+    return returned < 0 ? errno : 0;
+}
+
+int adit_forbid_core_dumps(void) {
+    return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
+int adit_forbid_new_privileges(void) {
+    return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+int adit_landlock_version(int *error) {
+    long version = syscall(LANDLOCK_CREATE_RULESET, NULL, (size_t)0, CREATE_RULESET_VERSION);
+    *error = result(version);
+    return version < 0 ? 0 : (int)version;
+}
+
+int adit_landlock_make(uint64_t files, uint64_t network, uint64_t scopes, int *error) {
+    struct ruleset ruleset = {files, network, scopes};
+    long descriptor = syscall(LANDLOCK_CREATE_RULESET, &ruleset, sizeof ruleset, 0u);
+    *error = result(descriptor);
+    return (int)descriptor;
+}
+
+int adit_landlock_allow_beneath(int rules, const char *path, uint64_t rights) {
+    int parent = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    if (parent < 0)
+        return errno;
+    struct path_beneath rule = {rights, parent};
+    int error = result(syscall(LANDLOCK_ADD_RULE, rules, RULE_PATH_BENEATH, &rule, 0u));
+    close(parent);
+    return error;
+}
+
+int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights) {
+    struct net_port rule = {rights, port};
+    return result(syscall(LANDLOCK_ADD_RULE, rules, RULE_NET_PORT, &rule, 0u));
+}
+
+int adit_landlock_apply(int rules) {
+    return result(syscall(LANDLOCK_RESTRICT_SELF, rules, 0u));
+}
+
+#else
+
+int adit_forbid_core_dumps(void) {
+    return ENOSYS;
+}
+
+int adit_forbid_new_privileges(void) {
+    return ENOSYS;
+}
+
+int adit_landlock_version(int *error) {
+    *error = ENOSYS;
+    return 0;
+}
+
+int adit_landlock_make(uint64_t files, uint64_t network, uint64_t scopes, int *error) {
+    (void)files, (void)network, (void)scopes;
+    *error = ENOSYS;
+    return -1;
+}
+
+int adit_landlock_allow_beneath(int rules, const char *path, uint64_t rights) {
+    (void)rules, (void)path, (void)rights;
+    return ENOSYS;
+}
+
+int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights) {
+    (void)rules, (void)port, (void)rights;
+    return ENOSYS;
+}
+
+int adit_landlock_apply(int rules) {
+    (void)rules;
+    return ENOSYS;
+}
+
+#endif
