@@ -81,3 +81,28 @@ let package = Package(
         tests("EndToEndTests", ["adit", "TestSupport"]),
     ]
 )
+
+// For deploy/fuzz: libFuzzer has to be linked, so no other build knows this target. It counts what is reached in our
+// modules, opens them to it, and takes adit, a program, as a library.
+if Context.environment["ADIT_FUZZ"] != nil, let adit = package.targets.first(where: { $0.name == "adit" }) {
+    let counted: [SwiftSetting] = [.unsafeFlags(["-sanitize=fuzzer", "-enable-testing"])]
+    let withoutMain: [SwiftSetting] = [
+        .unsafeFlags(["-Xfrontend", "-entry-point-function-name", "-Xfrontend", "adit_main"])
+    ]
+    package.products = []
+    package.targets =
+        package.targets.filter { $0.type == .regular || $0.type == .system }
+        + [
+            .target(name: adit.name, dependencies: adit.dependencies, swiftSettings: settings + withoutMain),
+            .executableTarget(
+                name: "fuzz",
+                dependencies: [
+                    "adit", "Relay", "EndToEnd", "Transport", "TLSEngine", "COpenSSL", "Tokens", "Mux", "Wire", nioCore,
+                    logging, .product(name: "NIOEmbedded", package: "swift-nio"),
+                ],
+                path: "Tests/Fuzz", exclude: ["corpus"], swiftSettings: settings,
+                // gold, the default, cannot link it.
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+        ]
+    for target in package.targets { if let own = target.swiftSettings { target.swiftSettings = own + counted } }
+}

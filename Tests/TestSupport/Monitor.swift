@@ -38,7 +38,7 @@ package final class Monitor<Value: Sendable>: @unchecked Sendable {  // All acce
     package func wait<Result>(within limit: Duration, _ condition: (Value) -> Result?) -> Result? {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
-        let (seconds, attoseconds) = limit.components
+        let (seconds, attoseconds) = (limit * timeScale).components
         let nanoseconds = Int(deadline.tv_nsec) + Int(attoseconds / 1_000_000_000)
         deadline.tv_sec += Int(seconds) + nanoseconds / 1_000_000_000
         deadline.tv_nsec = nanoseconds % 1_000_000_000

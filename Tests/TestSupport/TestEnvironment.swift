@@ -25,6 +25,10 @@ private func isProgram(_ path: String) -> Bool {
     return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
 }
 
+/// By how much longer than they say tests wait before they give up, from `$ADIT_TIME_SCALE`: what a sanitizer slows down
+/// still gets there. What a test asserts about time stays as it is.
+package let timeScale: Int = getenv("ADIT_TIME_SCALE").flatMap { Int(String(cString: $0)) } ?? 1
+
 /// The test's own environment.
 package func currentEnvironment() -> [String: String] {
     var environment: [String: String] = [:]

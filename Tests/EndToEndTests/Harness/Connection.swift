@@ -28,7 +28,7 @@ final class Connection: Sendable {
     init(_ socket: Socket) throws {
         self.socket = socket
         // Far above what a loaded machine needs, and every test that hangs ends.
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        var limit = timeval(tv_sec: 60 * timeScale, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             guard setsockopt(socket.number, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size)) == 0
             else { throw SocketError("set a time limit", errno) }

@@ -10,7 +10,7 @@ import Darwin
 
 /// Whether `condition` becomes true in time. It is asked every few milliseconds.
 func eventually(within limit: Duration = Process.patience, _ condition: () throws -> Bool) rethrows -> Bool {
-    let deadline = ContinuousClock.now + limit
+    let deadline = ContinuousClock.now + limit * timeScale
     while true {
         if try condition() { return true }
         guard ContinuousClock.now < deadline else { return false }

@@ -37,8 +37,8 @@ final class Listener: Target {
     /// Waits for the next connection.
     func accept(within limit: Duration = Process.patience) throws -> Connection {
         var event = pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)
-        let milliseconds = limit / .milliseconds(1)
-        guard poll(&event, 1, Int32(milliseconds)) == 1 else {
+        let milliseconds = limit * timeScale / .milliseconds(1)
+        guard poll(&event, 1, Int32(clamping: Int(milliseconds))) == 1 else {
             throw SocketError("accept: no connection within \(limit)", 0)
         }
         let number = systemAccept(socket.number, nil, nil)
