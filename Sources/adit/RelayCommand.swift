@@ -91,18 +91,20 @@ struct RelayTCPCommand: RoleCommand {
         let verifier = TokenVerifier(
             keyring: try trust.keyring(), issuer: try settings.value(.issuer, issuer, .name),
             audience: try settings.value(.audience, audience, .name))
+        let revocations = try trust.revocations()
         let identity = try identity(settings)
         try sandbox.enter(
             Sandbox(
                 readable: settings.files(
-                    (.jwtSecretFile, jwtSecretFile), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey)),
+                    (.jwtSecretFile, jwtSecretFile), (.revocations, self.revocations), (.tlsCertificate, tlsCert),
+                    (.tlsKey, tlsKey)),
                 writable: [], ports: []),
             settings: settings, logger: logger)
 
         let relay = Relay(
             configuration: RelayConfiguration(
                 listen: listen, portRange: portRange, identity: identity, verifier: verifier,
-                revocations: try trust.revocations(), requireScope: requireScope),
+                revocations: revocations, requireScope: requireScope),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)
         try await RoleService.run(readiness: readiness, logger: logger) {
