@@ -4,7 +4,8 @@ import Wire
 ///
 /// A window that is consumed fast against the round trip holds its sender back, and doubles: when half of it was consumed
 /// within twice the *shortest* round trip. Against the shortest, because a round trip that is long for what is queued on
-/// the way is no reason to queue more; consumed, not received, so that a slow reader's never grows.
+/// the way is no reason to queue more; consumed, not received, so that a slow reader's never grows. A reader that was held
+/// up and then catches up is not fast: its pace over a longer time counts too.
 ///
 /// What is in flight on one stream is in the way of all others of its session. So while several are busy, and after a
 /// pause, a window comes down to what its pace and the path need: credit that falls due is kept until it has.
@@ -27,8 +28,8 @@ struct ReceiveWindow {
     var carriedRoundTrip: Int64 = 0
     /// When credit fell due the last time, in nanoseconds.
     private var lastDue: Int64?
-    /// Bytes consumed in a nanosecond, over a round trip or more.
-    private var pace = 0.0
+    /// Bytes consumed in a nanosecond, over a round trip or more; nil before so much time has passed.
+    private var pace: Double?
     /// Since when, and how many bytes, for the next such figure.
     private var paceStart: Int64 = 0
     private var paceBytes = 0
@@ -68,7 +69,7 @@ struct ReceiveWindow {
         measurePace(at: now, over: max(roundTrip, ReceiveWindow.leastTime))
         var limit = Protocol.largestWindow
         if isShared || took > ReceiveWindow.pause {
-            let needed = min(2 * pace * Double(roundTrip), Double(Protocol.largestWindow))
+            let needed = min(2 * (pace ?? 0) * Double(roundTrip), Double(Protocol.largestWindow))
             limit = max(Int(needed), ReceiveWindow.sharedSize)
         }
         if size > limit {
@@ -77,7 +78,9 @@ struct ReceiveWindow {
             owed -= excess
             return .shrank(by: excess)
         }
-        return took < max(2 * roundTrip, ReceiveWindow.leastTime) ? .isSmall(limit: limit) : .fits
+        let fast = max(2 * roundTrip, ReceiveWindow.leastTime)
+        guard took < fast, pace.map({ Double(size) <= 2 * $0 * Double(fast) }) ?? true else { return .fits }
+        return .isSmall(limit: limit)
     }
 
     private mutating func measurePace(at now: Int64, over least: Int64) {

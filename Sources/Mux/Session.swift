@@ -81,10 +81,11 @@ extension Session {
         if header.flags.has(.syn) {
             if let refusal = try receiveOpening(header) { return refusal }
         }
-        guard var stream = streams[id] else {
+        guard let place = streams.index(forKey: id) else {
             guard wasOpened(id) else { throw .neverOpened(id) }
             return header.payloadLength > 0 ? .discard(payload: header.payloadLength) : .none
         }
+        var stream = streams.values[place]
         if header.flags.has(.rst) {
             remove(id)
             // Payload of a frame that also resets is nobody's; it is dropped like the stream.
@@ -107,11 +108,14 @@ extension Session {
             guard stream.receivedCredit(Int(header.length)) else { throw .creditOverflow(id) }
             event.credit = Int(header.length)
         }
-        streams[id] = stream
         if header.flags.has(.fin) {
             event.ending = .finished
-            if stream.receivedFinish() == .gone { remove(id) } else { streams[id] = stream }
+            if stream.receivedFinish() == .gone {
+                remove(id)
+                return .stream(event)
+            }
         }
+        streams.values[place] = stream
         return .stream(event)
     }
 
@@ -194,8 +198,10 @@ extension Session {
 
     /// Debits `count` bytes and returns the header to put before them. Nil, and nothing debited, beyond the credit.
     package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
-        guard let length = UInt32(exactly: count), var stream = streams[id], stream.take(count) else { return nil }
-        streams[id] = stream
+        guard let length = UInt32(exactly: count), let place = streams.index(forKey: id) else { return nil }
+        var stream = streams.values[place]
+        guard stream.take(count) else { return nil }
+        streams.values[place] = stream
         moved(on: id)
         return FrameHeader(.data, streamID: id, length: length)
     }
@@ -240,7 +246,8 @@ extension Session {
         _ id: StreamID, count: Int, now: @autoclosure () -> Int64, spare: Int = .max
     ) -> FrameHeader? {
         // Taken out and put back whole: a change in place allocates, and this is done for every frame.
-        guard var stream = streams[id] else { return nil }
+        guard let place = streams.index(forKey: id) else { return nil }
+        var stream = streams.values[place]
         stream.receiveWindow.consumed(count)
         var update: FrameHeader?
         if stream.receiveWindow.isDue {
@@ -248,7 +255,7 @@ extension Session {
             let credit = stream.receiveWindow.giveBack()
             if credit > 0 { update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(credit)) }
         }
-        streams[id] = stream
+        streams.values[place] = stream
         return update
     }
 

@@ -146,6 +146,8 @@ struct WindowTests {
         for _ in 0..<3 { _ = reader.consume(reader.size / 2, after: millisecond) }
         #expect(reader.size == 512 * kib)
         _ = reader.consume(256 * kib, after: 300 * millisecond)
+        // Not at once, for it was slow just now; when its pace is known to be fast, in one step.
+        for _ in 0..<3 { #expect(reader.consume(256 * kib, after: millisecond) == UInt32(256 * kib)) }
         #expect(reader.consume(256 * kib, after: millisecond) == UInt32(256 * kib + 4 * mib - 512 * kib))
     }
 
@@ -177,6 +179,17 @@ struct WindowTests {
         let other = try reader.session.open().0
         for _ in 0..<2 { _ = reader.consume(128 * kib, of: other, after: 79 * millisecond) }
         #expect(reader.size(of: other) == 256 * kib)
+    }
+
+    @Test("a reader that is held up and then catches up is not fast")
+    func bursts() throws {
+        var reader = try Reader(roundTrip: millisecond)
+        _ = reader.consume(128 * kib, after: 0)
+        for _ in 0..<50 {
+            _ = reader.consume(128 * kib, after: 40 * millisecond)
+            _ = reader.consume(128 * kib, after: 1000)
+        }
+        #expect(reader.size == 256 * kib)
     }
 
     @Test("a round trip of no time or of years neither traps nor stops growth at its bounds")
