@@ -13,8 +13,9 @@ struct ReceiveWindow {
     /// Half a window consumed in less time than this is always fast, in nanoseconds: on a short path it is the hosts'
     /// work and their schedulers, not the distance, that a window has to cover.
     static let leastTime: Int64 = 4_000_000
-    /// In bytes: what windows need not come down below.
-    static let sharedSize = 512 * 1024
+    /// In bytes: what windows need not come down below. It decides between the delay of the others and the speed of a bulk
+    /// transfer beside them; see Docs/PERFORMANCE.md.
+    static let sharedSize = 448 * 1024
     /// After so many nanoseconds without credit falling due, a stream has paused.
     static let pause: Int64 = 10_000_000_000
 

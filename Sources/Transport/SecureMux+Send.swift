@@ -86,8 +86,7 @@ extension SecureMux: Flushable {
     }
 
     private func pump(_ stream: MuxStream) {
-        let quantum = hasReady ? SecureMux.sharedQuantum : SecureMux.batch
-        let credit = min(session.sendCredit(stream.id), quantum)
+        let credit = min(session.sendCredit(stream.id), SecureMux.batch)
         if credit > 0, let (payload, isLast) = stream.takePending(credit),
             let header = session.send(stream.id, count: payload.readableBytes)
         {

@@ -41,8 +41,6 @@ package final class SecureMux: @unchecked Sendable {
     static let firstPings = 3
     /// Bytes of control frames that may pile up for a peer that does not read.
     static let controlLimit = 256 * 1024
-    /// Payload of one data frame while other streams have something to send too.
-    static let sharedQuantum = 64 * 1024
 
     /// Where everything about it happens.
     package private(set) var eventLoop: any EventLoop
