@@ -64,12 +64,22 @@ extension SecureMux {
                 shutDown(.misbehaved(reason: error.description), code: error.goAwayCode)
             }
             finishRun()
+            countControlFrames()
             switch result {
             case .bytes: continue
             case .needsInput: return
             case .closed: return self.end(.lost(reason: "the peer closed the connection"))
             }
         }
+    }
+
+    /// No credit bounds frames without payload, and each costs work, answers, even another link's: an endless stream of them
+    /// ends the session. Counted once a read, and the clock is asked only when there are many.
+    private func countControlFrames() {
+        let count = uncountedFrames
+        uncountedFrames = 0
+        guard !controlFrames.take(count, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds)) else { return }
+        shutDown(.misbehaved(reason: "too many control frames a second"), code: .protocolError)
     }
 
     private func takeApart(_ plaintext: UnsafeMutableRawBufferPointer) throws(SessionError) {
@@ -90,6 +100,7 @@ extension SecureMux {
                 throw .frame(error)
             }
             rest = rest.dropFirst(FrameHeader.size)
+            if header.payloadLength == 0 { uncountedFrames += 1 }
             perform(try session.receive(header))
         }
     }

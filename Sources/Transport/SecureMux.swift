@@ -57,6 +57,9 @@ package final class SecureMux: @unchecked Sendable {
     var partialHeader: [UInt8] = []
     var current: CurrentFrame?
     var run: SplicedRun?
+    /// Frames without payload since they were last held against `controlFrames`.
+    var uncountedFrames = 0
+    var controlFrames: RateLimit
 
     // Sending.
     var staging: UnsafeMutableRawBufferPointer?
@@ -83,6 +86,8 @@ package final class SecureMux: @unchecked Sendable {
         self.tls = tls
         loop = LoopContext.of(eventLoop)
         session = Session(role: role, limits: limits)
+        controlFrames = RateLimit(
+            perSecond: limits.controlFramesPerSecond, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds))
     }
 
     deinit {
