@@ -74,6 +74,7 @@ let package = Package(
         tests("TLSEngineTests", ["TLSEngine"]),
         tests("TransportTests", ["Transport", "TLSEngine", "COpenSSL", "Mux", "Wire", nioCore, nioPosix]),
         tests("TokensTests", ["Tokens"]),
+        tests("RelayTests", ["Relay", "Wire", nioCore]),
         tests("EndToEndModuleTests", ["EndToEnd", "Transport", "TLSEngine", "Mux", "Wire", nioCore, nioPosix]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["adit", "TestSupport", "Tokens"], resources: [.copy("testdata")],

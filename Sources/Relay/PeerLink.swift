@@ -1,4 +1,5 @@
 import Logging
+import Mux
 import NIOCore
 import Synchronization
 import Tokens
@@ -20,10 +21,11 @@ final class PeerLink: @unchecked Sendable {
         case ended
     }
 
-    /// For the hello, from the end of the TLS handshake.
-    private static let helloTimeout = TimeAmount.seconds(9)
-    /// Of one client's link. A connect needs one.
-    private static let mostTunnels = 256
+    /// Tunnels that one client's link may ask for: at once, and a second after that. A connect needs one.
+    private static let mostRequestsAtOnce = 256
+    private static let mostRequestsPerSecond = 100
+    /// Streams with refused requests that a client has not ended yet.
+    private static let mostRefused = 64
 
     /// Whether the link may still change its event loop.
     private enum Place {
@@ -40,16 +42,23 @@ final class PeerLink: @unchecked Sendable {
     private var control: MuxStream?
     private var timeout: Scheduled<Void>?
     private var place: Place
+    /// Nil once the link has ended.
+    private var visit: Visit?
+    private var requests = RateLimit(perSecond: PeerLink.mostRequestsPerSecond, burst: PeerLink.mostRequestsAtOnce)
     /// For those who are on other event loops.
     private let home: Mutex<any EventLoop>
 
-    init(_ link: Link, ip: String, hall: Hall) {
+    init(_ link: Link, visit: Visit, hall: Hall) {
         mux = link.mux
         place = .free(link)
         home = Mutex(link.mux.eventLoop)
-        self.ip = ip
+        self.visit = visit
+        ip = visit.ip
         self.hall = hall
         hall.links.insert(self)
+        visit.ifEvicted {
+            self.perform { $0.end(Refusal(.limitExceeded, "too many connections wait to be admitted")) }
+        }
     }
 
     /// Runs `body` on the link's event loop, wherever that is by then. Any thread may call it.
@@ -129,9 +138,8 @@ final class PeerLink: @unchecked Sendable {
 extension PeerLink: SecureMuxDelegate {
     func muxEstablished(peerKey: Fingerprint) {
         state = .awaitingHello(key: peerKey)
-        timeout = mux.eventLoop.assumeIsolated().scheduleTask(in: PeerLink.helloTimeout) {
-            self.refuse(
-                Refusal(.helloTimeout, "no hello within \(PeerLink.helloTimeout.nanoseconds / 1_000_000_000) s"))
+        timeout = mux.eventLoop.assumeIsolated().scheduleTask(in: .seconds(hall.limits.handshakeSeconds)) {
+            self.refuse(Refusal(.helloTimeout, "no hello within \(self.hall.limits.handshakeSeconds) s"))
         }
     }
 
@@ -149,14 +157,26 @@ extension PeerLink: SecureMuxDelegate {
                 onFailure: { self.refuse(Refusal(.malformedMessage, $0)) })
         case .client(let term):
             // The control stream is one of them.
-            guard mux.streamCount <= PeerLink.mostTunnels + 1 else {
-                stream.accept()
-                return stream.refuse(Refusal(.limitExceeded, "a client may have \(PeerLink.mostTunnels) tunnels"))
+            let excess = mux.streamCount - 1 - hall.limits.tunnelsPerClient
+            guard excess <= PeerLink.mostRefused else { return stream.reset() }
+            if excess > 0 {
+                return refuse(stream, of: token, "a client may have \(hall.limits.tunnelsPerClient) tunnels")
+            }
+            guard requests.take() else {
+                return refuse(
+                    stream, of: token, "a link may ask for \(PeerLink.mostRequestsPerSecond) tunnels a second")
             }
             Tunnel.begin(on: stream, of: self, claims: term.token.claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:
             stream.reset()
         }
+    }
+
+    private func refuse(_ stream: MuxStream, of token: VerifiedToken, _ reason: String) {
+        hall.limitedLog.warning(
+            "Tunnel refused: client-id=\(Printable(token.claims.subject)), ip=\(ip), reason=\(reason)")
+        stream.accept()
+        stream.refuse(Refusal(.limitExceeded, reason))
     }
 
     private func receivedHello(_ json: [UInt8], key: Fingerprint) {
@@ -194,6 +214,9 @@ extension PeerLink: SecureMuxDelegate {
         case .taken:
             hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered with another key")
             return refuse(Refusal(.agentIDTaken, "the agent ID \(id) is registered with another key"))
+        case .tooOften:
+            hall.logger.warning("Agent refused: agent-id=\(id), ip=\(ip), reason=the ID is registered anew too often")
+            return refuse(Refusal(.limitExceeded, "the agent ID \(id) is registered anew too often"))
         case .replaced(let older):
             older.perform {
                 $0.end(Refusal(.replaced, "an agent with the same key has registered the agent ID \(id) since"))
@@ -214,6 +237,7 @@ extension PeerLink: SecureMuxDelegate {
 
     private func welcome() {
         timeout?.cancel()
+        visit?.welcomed()
         guard let control else { return }
         control.delegate = ControlStream(link: self, stream: control)
         control.answer(Answer<Welcome>.accepted(Welcome(software: Software.name)))
@@ -226,6 +250,7 @@ extension PeerLink: SecureMuxDelegate {
     }
 
     private func refuseAuthentication(_ refusal: Refusal) {
+        visit?.failed()
         hall.logger.warning("Authentication failed: \(Printable(refusal.message)), ip=\(ip)")
         refuse(refusal)
     }
@@ -245,6 +270,7 @@ extension PeerLink: SecureMuxDelegate {
         timeout?.cancel()
         term?.cancel()
         hall.links.remove(self)
+        visit = nil
         switch state {
         case .agent(let id, _):
             hall.registry.unregister(id, link: self)

@@ -1,3 +1,4 @@
+import Mux
 import Synchronization
 import Transport
 import Wire
@@ -10,24 +11,31 @@ final class Registry: Sendable {
         case replaced(PeerLink)
         /// Another key holds the ID.
         case taken
+        /// The same key has been registered again and again.
+        case tooOften
     }
 
     private struct Entry {
         let link: PeerLink
         let key: Fingerprint
+        /// How often a registration may be replaced: each ends a link and all its tunnels.
+        var replacements = RateLimit(perSecond: 1, burst: 10)
     }
 
     private let entries = Mutex<[AgentID: Entry]>([:])
 
     func register(_ id: AgentID, link: PeerLink, key: Fingerprint) -> Outcome {
         entries.withLock { entries in
-            let before = entries[id]
-            if let before, before.key != key { return .taken }
-            entries[id] = Entry(link: link, key: key)
-            return before.map { .replaced($0.link) } ?? .registered
+            guard var before = entries[id] else {
+                entries[id] = Entry(link: link, key: key)
+                return .registered
+            }
+            guard before.key == key else { return .taken }
+            guard before.replacements.take() else { return .tooOften }
+            entries[id] = Entry(link: link, key: key, replacements: before.replacements)
+            return .replaced(before.link)
         }
     }
-
     /// Forgets the ID if it is still that link's.
     func unregister(_ id: AgentID, link: PeerLink) {
         entries.withLock { entries in

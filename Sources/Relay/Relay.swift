@@ -1,4 +1,5 @@
 package import Logging
+import Mux
 import NIOCore
 import NIOPosix
 package import Tokens
@@ -23,8 +24,8 @@ package struct Relay: Sendable {
         self.configuration = configuration
         hall = Hall(
             policy: TokenPolicy(verifier: configuration.verifier, revocations: configuration.revocations),
-            authorization: Authorization(requireScope: configuration.requireScope), logger: logger,
-            now: { Int64(time(nil)) })
+            authorization: Authorization(requireScope: configuration.requireScope), limits: configuration.limits,
+            logger: logger, now: { Int64(time(nil)) })
     }
 
     /// Takes the tokens of this ring from now on, and no others. Links under a key that it lacks end. May be called from any thread.
@@ -55,7 +56,11 @@ package struct Relay: Sendable {
     ) async throws {
         let listener = try await listen(on: group)
         listening(listener.address)
-        try await listener.serve()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await MemoryTrim.run(at: hall.door) }
+            defer { group.cancelAll() }
+            try await listener.serve()
+        }
         for link in hall.links.all {
             // What a peer is told here is in its socket when this returns, unless that is full.
             await withCheckedContinuation { told in
@@ -76,14 +81,42 @@ package struct Relay: Sendable {
         for port in ports {
             let address = HostPort(host: configuration.listen.host, port: port)
             do {
-                return try await LinkListener.bind(address, identity: configuration.identity, on: group) {
-                    [hall] link, ip in
-                    PeerLink(link, ip: ip, hall: hall)
-                }
+                return try await LinkListener.bind(
+                    address, identity: configuration.identity, limits: LinkLimits(configuration.limits), on: group,
+                    enter: hall.enter, admit: { [hall] in PeerLink($0, visit: $1, hall: hall) },
+                    silent: { [hall] in hall.logger.info("Link ended: ip=\($0.ip), reason=\($1)") })
             } catch LinkFailure.unreachable(_, let why) {
                 reason = ports.count == 1 ? why : "no port of \(ports.lowerBound)-\(ports.upperBound) is free: \(why)"
             }
         }
         throw RelayFailure.cannotListen(address: configuration.listen, reason: reason)
+    }
+}
+
+extension Hall {
+    /// Lets a connection in, or says in the log why not.
+    fileprivate func enter(_ channel: any Channel) -> Visit? {
+        do throws(Door.Objection) {
+            return try door.enter(channel.remoteAddress) { channel.pipeline.fireErrorCaught(MustMakeRoom()) }
+        } catch {
+            limitedLog.warning(
+                "Connection refused: \(error.rawValue), ip=\(channel.remoteAddress?.ipAddress ?? "unknown")")
+            return nil
+        }
+    }
+}
+
+/// What the log says of a connection that was closed for another.
+private struct MustMakeRoom: Error, CustomStringConvertible {
+    let description = "too many connections wait to be admitted"
+}
+
+extension LinkLimits {
+    fileprivate init(_ limits: RelayLimits) {
+        self.init()
+        handshakeTimeout = .seconds(limits.handshakeSeconds)
+        bufferedBytes = limits.bufferedBytesPerLink
+        backlogs = Backlogs(limit: limits.bufferedBytes)
+        mux.controlFramesPerSecond = limits.controlFramesPerSecond
     }
 }

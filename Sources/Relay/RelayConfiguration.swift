@@ -10,15 +10,17 @@ package struct RelayConfiguration: Sendable {
     let verifier: TokenVerifier
     let revocations: Revocations
     let requireScope: Bool
+    let limits: RelayLimits
 
     /// - Parameters:
     ///   - listen: port 0 chooses one, out of `portRange` if that is given.
     ///   - identity: the certificate and key that peers see.
     ///   - verifier, revocations: which tokens to take; `Relay.use` replaces either later.
     ///   - requireScope: refuse tokens without `role`, and clients' without `allowed_agents`.
+    ///   - limits: what others may have at once.
     package init(
         listen: HostPort, portRange: ClosedRange<UInt16>?, identity: Identity, verifier: TokenVerifier,
-        revocations: Revocations, requireScope: Bool
+        revocations: Revocations, requireScope: Bool, limits: RelayLimits
     ) {
         self.listen = listen
         self.portRange = portRange
@@ -26,6 +28,7 @@ package struct RelayConfiguration: Sendable {
         self.verifier = verifier
         self.revocations = revocations
         self.requireScope = requireScope
+        self.limits = limits
     }
 }
 

@@ -44,7 +44,14 @@ enum Tunnel {
             hall.logger.warning("Agent not found: \(agentID), \(parties)")
             return client.refuse(Refusal(.agentNotFound, "no agent is registered as \(agentID)"))
         }
-        let ends = TunnelEnds(parties, hall.logger)
+        let place: TunnelPlace
+        do throws(Refusal) {
+            place = try hall.tunnels.place(client: claims.subject, agent: agentID)
+        } catch {
+            hall.limitedLog.warning("Tunnel refused: \(parties), reason=\(error)")
+            return client.refuse(error)
+        }
+        let ends = TunnelEnds(parties, hall.logger, place)
         client.delegate = TunnelHalf(client, ends)
         let offer = TunnelOffer(
             clientID: claims.subject, clientAddress: ip, allowedAddresses: claims.allowedAddresses)
@@ -74,10 +81,13 @@ private final class TunnelEnds: Sendable {
     private let logger: Logger
     /// Halves that have not finished yet; 0 once the end has been logged.
     private let open = Atomic(2)
+    /// Taken for as long as either half is there.
+    private let place: TunnelPlace
 
-    init(_ parties: String, _ logger: Logger) {
+    init(_ parties: String, _ logger: Logger, _ place: TunnelPlace) {
         self.parties = parties
         self.logger = logger
+        self.place = place
     }
 
     func finished() {

@@ -27,21 +27,23 @@ extension Link {
         leave()
         mux.account(for: 0)
         channel.close(promise: nil)
-        let mux = mux
+        let (mux, limits) = (mux, limits)
         eventLoop.execute {
-            Link.arrive(mux, descriptor: descriptor, on: eventLoop)
+            Link.arrive(mux, limits: limits, descriptor: descriptor, on: eventLoop)
             then()
         }
         departing()
     }
 
-    private static func arrive(_ mux: SecureMux, descriptor: NIOBSDSocket.Handle, on eventLoop: any EventLoop) {
+    private static func arrive(
+        _ mux: SecureMux, limits: LinkLimits, descriptor: NIOBSDSocket.Handle, on eventLoop: any EventLoop
+    ) {
         mux.moved(to: eventLoop)
         ClientBootstrap(group: eventLoop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try Socket.configure(channel)
-                    try channel.pipeline.syncOperations.addHandler(Link(continuing: mux))
+                    try channel.pipeline.syncOperations.addHandler(Link(continuing: mux, limits: limits))
                 }
             }
             .withConnectedSocket(descriptor)

@@ -13,12 +13,10 @@ package final class Link: ChannelInboundHandler {
     package typealias OutboundOut = ByteBuffer
 
     /// For the TCP connection, and again for the TLS handshake.
-    static let handshakeTimeout = TimeAmount.seconds(9)
+    package static let handshakeTimeout = TimeAmount.seconds(9)
     /// A ping goes out this often; a link that is silent for two of these intervals is dead.
     static let keepaliveInterval = TimeAmount.seconds(10)
     static let silentIntervals = 2
-    /// Bytes that may wait for a peer to read them: those in flight on all its tunnels when it stops.
-    static let largestBacklog = 64 * 1024 * 1024
 
     /// What the link carries.
     package let mux: SecureMux
@@ -26,20 +24,29 @@ package final class Link: ChannelInboundHandler {
     private(set) var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
+    let limits: LinkLimits
+    private let handshakeDeadline: NIODeadline
+    /// Whether `limits.backlogs` counts bytes of this link's.
+    private var isBackedUp = false
     private var heardSinceTick = false
     private var silent = 0
     private var failure = "connection closed by the peer"
 
-    /// Call it on the channel's event loop.
+    /// Call it on the channel's event loop. Without `handshakeDeadline` the time for the handshake begins now.
     package init(
-        role: Session.Role, tls: TLSConnection, limits: Limits = Limits(), eventLoop: any EventLoop
+        role: Session.Role, tls: TLSConnection, limits: LinkLimits = LinkLimits(),
+        handshakeDeadline: NIODeadline? = nil, eventLoop: any EventLoop
     ) {
-        mux = SecureMux(role: role, tls: tls, limits: limits, eventLoop: eventLoop)
+        mux = SecureMux(role: role, tls: tls, limits: limits.mux, eventLoop: eventLoop)
+        self.limits = limits
+        self.handshakeDeadline = handshakeDeadline ?? .now() + limits.handshakeTimeout
     }
 
     /// A link that goes on with what another began; see `move`.
-    init(continuing mux: SecureMux) {
+    init(continuing mux: SecureMux, limits: LinkLimits) {
         self.mux = mux
+        self.limits = limits
+        handshakeDeadline = .distantFuture
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -55,11 +62,15 @@ package final class Link: ChannelInboundHandler {
         guard timer == nil else { return }
         scheduleTick(context.eventLoop)
         guard !mux.isRunning else { return mux.carrier = self }
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Link.handshakeTimeout) {
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(deadline: handshakeDeadline) {
             guard !self.mux.isRunning else { return }
-            self.mux.carrierEnded("no handshake within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s")
+            self.mux.carrierEnded(Link.noHandshake(within: self.limits.handshakeTimeout))
         }
         mux.start(on: self)
+    }
+
+    static func noHandshake(within timeout: TimeAmount) -> String {
+        "no handshake within \(timeout.nanoseconds / 1_000_000_000) s"
     }
 
     private func scheduleTick(_ eventLoop: any EventLoop) {
@@ -87,7 +98,9 @@ package final class Link: ChannelInboundHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { mux.carrierWritable() }
+        guard context.channel.isWritable else { return }
+        forgetBacklog()
+        mux.carrierWritable()
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -108,6 +121,7 @@ package final class Link: ChannelInboundHandler {
 
     /// Lets go of the channel; whatever still comes from it is nobody's.
     func leave() {
+        forgetBacklog()
         timer?.cancel()
         deadline?.cancel()
         timer = nil
@@ -129,11 +143,19 @@ extension Link: Carrier {
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
         guard !context.channel.isWritable,
-            let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes),
-            buffered > Link.largestBacklog
+            let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
         else { return }
+        isBackedUp = limits.backlogs != nil
+        limits.backlogs?.note(Int(buffered), on: context.channel)
+        guard buffered > limits.bufferedBytes else { return }
         failure = "it does not take what it let others send"
         context.close(promise: nil)
+    }
+
+    private func forgetBacklog() {
+        guard isBackedUp, let context else { return }
+        isBackedUp = false
+        limits.backlogs?.forget(context.channel)
     }
 
     /// The kernel sizes a TCP connection's windows.

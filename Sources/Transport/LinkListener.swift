@@ -4,6 +4,14 @@ import NIOPosix
 import TLSEngine
 package import Wire
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
 /// Accepts links: TCP, TLS, and the acceptor's side of yamux. Any key that a peer can prove to hold is let through; what
 /// it may do is decided by whoever owns the mux.
 package struct LinkListener: Sendable {
@@ -13,11 +21,18 @@ package struct LinkListener: Sendable {
 
     /// Listens on `address`, or on a free port if its port is 0.
     ///
-    /// `admit` runs on the event loop of each new connection, with the peer's IP address, and gives the link's mux its owner.
-    /// Throws `LinkFailure.unreachable` with the address and the reason.
-    package static func bind(
-        _ address: HostPort, identity: Identity, on group: any EventLoopGroup,
-        admit: @escaping @Sendable (Link, _ ip: String) -> any SecureMuxDelegate
+    /// The closures run on the event loop of each new connection. Throws `LinkFailure.unreachable` with the address and the
+    /// reason.
+    ///
+    /// - Parameters:
+    ///   - enter: called at accept, before anything is made for the connection. Nil closes it.
+    ///   - admit: called once the peer has said something; gives the link's mux its owner.
+    ///   - silent: called instead if it never does.
+    package static func bind<Visit: Sendable>(
+        _ address: HostPort, identity: Identity, limits: LinkLimits, on group: any EventLoopGroup,
+        enter: @escaping @Sendable (any Channel) -> Visit?,
+        admit: @escaping @Sendable (Link, Visit) -> any SecureMuxDelegate,
+        silent: @escaping @Sendable (Visit, LinkFailure) -> Void
     ) async throws -> LinkListener {
         do {
             let context = try TLSContext(role: .server, identity: identity, alpn: Protocol.linkALPN)
@@ -31,11 +46,23 @@ package struct LinkListener: Sendable {
                 }
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
+                        guard let visit = enter(channel) else {
+                            // No state stays behind in the kernel either.
+                            _ = (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+                            throw TurnedAway()
+                        }
                         try Socket.configure(channel)
-                        let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
-                        let link = Link(role: .acceptor, tls: tls, eventLoop: channel.eventLoop)
-                        link.mux.delegate = admit(link, channel.remoteAddress?.ipAddress ?? "unknown")
-                        try channel.pipeline.syncOperations.addHandler(link)
+                        let first = FirstBytes(timeout: limits.handshakeTimeout) { deadline in
+                            let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
+                            let link = Link(
+                                role: .acceptor, tls: tls, limits: limits, handshakeDeadline: deadline,
+                                eventLoop: channel.eventLoop)
+                            link.mux.delegate = admit(link, visit)
+                            return link
+                        } onSilence: {
+                            silent(visit, $0)
+                        }
+                        try channel.pipeline.syncOperations.addHandler(first)
                     }
                 }
                 .bind(host: address.host, port: Int(address.port)).get()
@@ -55,3 +82,6 @@ package struct LinkListener: Sendable {
         }
     }
 }
+
+/// Has NIO close a connection that may not come in.
+private struct TurnedAway: Error {}

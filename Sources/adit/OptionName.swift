@@ -12,6 +12,7 @@ enum OptionName: String, CaseIterable {
     case config
     case exitOnFailure = "exit-on-failure"
     case expiresIn = "expires-in"
+    case handshakeTimeout = "handshake-timeout"
     case hashKnownNames = "hash-known-names"
     case insecureShortSecret = "insecure-short-secret"
     case issuer
@@ -23,6 +24,17 @@ enum OptionName: String, CaseIterable {
     case logFormat = "log-format"
     case logLevel = "log-level"
     case noSandbox = "no-sandbox"
+    case maxBuffered = "max-buffered"
+    case maxBufferedPerLink = "max-buffered-per-link"
+    case maxConnections = "max-connections"
+    case maxConnectionsPerAddress = "max-connections-per-address"
+    case maxControlFrames = "max-control-frames"
+    case maxFailuresPerAddress = "max-failures-per-address"
+    case maxForwards = "max-forwards"
+    case maxPendingConnections = "max-pending-connections"
+    case maxTunnels = "max-tunnels"
+    case maxTunnelsPerAgent = "max-tunnels-per-agent"
+    case maxTunnelsPerClient = "max-tunnels-per-client"
     case relay
     case relayCA = "relay-ca"
     case relayKey = "relay-key"

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import Relay
 import TLSEngine
 import Tokens
@@ -71,6 +72,7 @@ struct RelayTCPCommand: RoleCommand {
     @Option(help: ArgumentHelp("The key of that certificate (PEM).", valueName: "file"))
     var tlsKey: String?
 
+    @OptionGroup var limits: LimitOptions
     @OptionGroup var state: StateOptions
     @OptionGroup var sandbox: SandboxOptions
     @OptionGroup var log: LogOptions
@@ -91,6 +93,7 @@ struct RelayTCPCommand: RoleCommand {
         let verifier = TokenVerifier(
             keyring: try trust.keyring(), issuer: try settings.value(.issuer, issuer, .name),
             audience: try settings.value(.audience, audience, .name))
+        let limits = try limits.limits(settings)
         let revocations = try trust.revocations()
         let identity = try identity(settings)
         try sandbox.enter(
@@ -100,11 +103,14 @@ struct RelayTCPCommand: RoleCommand {
                     (.tlsKey, tlsKey)),
                 writable: [], ports: []),
             settings: settings, logger: logger)
+        if let descriptors = Descriptors.most, descriptors < limits.connections {
+            logger.warning("The system allows \(descriptors) open files; --max-connections is \(limits.connections)")
+        }
 
         let relay = Relay(
             configuration: RelayConfiguration(
                 listen: listen, portRange: portRange, identity: identity, verifier: verifier,
-                revocations: revocations, requireScope: requireScope),
+                revocations: revocations, requireScope: requireScope, limits: limits),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)
         try await RoleService.run(readiness: readiness, logger: logger) {

@@ -23,6 +23,7 @@ struct RoleService: Service {
     static func run(
         readiness: Readiness, logger: Logger, role: @escaping @Sendable () async throws -> Void
     ) async throws {
+        Descriptors.raiseLimit()
         let service = RoleService(readiness: readiness, role: role)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
