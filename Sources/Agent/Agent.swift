@@ -31,7 +31,7 @@ package struct Agent: Sendable {
         let admission = SessionAdmission(
             tls: try SessionTLS(role: .agent, identity: configuration.identity),
             clients: configuration.authorizedClients, allowedClients: configuration.allowedClients, forwards: forwards,
-            logger: logger)
+            mostForwards: configuration.mostForwards, logger: logger)
         let dial = try RelayDial(
             relay: configuration.relay, identity: configuration.identity, trust: configuration.relayTrust,
             role: .agent, agentID: configuration.agentID, token: configuration.token, logger: logger)

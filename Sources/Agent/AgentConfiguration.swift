@@ -12,14 +12,17 @@ package struct AgentConfiguration: Sendable {
     let token: TokenSource
     let authorizedClients: AuthorizedClients?
     let allowedClients: [String]?
+    let mostForwards: Int
 
     /// - Parameters:
     ///   - target: on this machine's loopback; anything else is refused when it is dialed.
     ///   - authorizedClients: nil lets every client in that the relay lets through.
     ///   - allowedClients: the client IDs to take, by the relay's word; nil takes any.
+    ///   - mostForwards: that a session may have at once.
     package init(
         relay: HostPort, agentID: AgentID, target: HostPort, identity: Identity, relayTrust: KeyTrust,
-        token: @escaping TokenSource, authorizedClients: AuthorizedClients?, allowedClients: [String]?
+        token: @escaping TokenSource, authorizedClients: AuthorizedClients?, allowedClients: [String]?,
+        mostForwards: Int
     ) {
         self.relay = relay
         self.agentID = agentID
@@ -29,6 +32,7 @@ package struct AgentConfiguration: Sendable {
         self.token = token
         self.authorizedClients = authorizedClients
         self.allowedClients = allowedClients
+        self.mostForwards = mostForwards
     }
 }
 

@@ -9,6 +9,7 @@ struct SessionAdmission: Sendable {
     let clients: AuthorizedClients?
     let allowedClients: [String]?
     let forwards: Forwards
+    let mostForwards: Int
     let logger: Logger
 
     /// The relay has opened a tunnel stream: read its offer, accept, and wait for the client's handshake.
@@ -40,7 +41,8 @@ struct SessionAdmission: Sendable {
             return stream.refuse(Refusal(.clientForbidden, "this agent does not allow the client \(client)"))
         }
         _ = try AgentSession(
-            carrier: stream, tls: tls, offer: offer, clients: clients, target: forwards.target
+            carrier: stream, tls: tls, offer: offer, clients: clients, target: forwards.target,
+            mostForwards: mostForwards
         ) { event in
             switch event {
             case .ready(let key):

@@ -20,7 +20,13 @@ package final class AgentSession {
         case ended(LinkFailure)
     }
 
+    /// That a session may have at once, unless somebody says otherwise.
+    package static let mostForwards = 16_384
+    /// Streams with refused requests that the client has not ended yet; one more is reset.
+    private static let mostRefused = 256
+
     private let mux: SecureMux
+    private let mostForwards: Int
     private let target: HostPort
     private let isTargetAllowed: Bool
     private let onEvent: (Event) -> Void
@@ -34,18 +40,22 @@ package final class AgentSession {
     ///
     /// - Parameters:
     ///   - offer: what the relay vouches for; it can only narrow what the client may reach.
+    ///   - mostForwards: at once; one more is refused.
     ///   - clients: whose keys are let in; nil for everybody whom the relay lets through.
     ///
     /// Throws `TLSError` when no TLS connection can be made.
     package init(
         carrier: MuxStream, tls: SessionTLS, offer: TunnelOffer, clients: AuthorizedClients?, target: HostPort,
-        onEvent: @escaping (Event) -> Void
+        mostForwards: Int, onEvent: @escaping (Event) -> Void
     ) throws {
         let connection = try tls.connection { peer in
             guard let clients, !clients.contains(peer.fingerprint) else { return .accept }
             return .reject(reason: "the key \(peer.fingerprint) is not in the file of authorized clients")
         }
-        mux = SecureMux(role: .acceptor, tls: connection, limits: Limits(), eventLoop: carrier.eventLoop)
+        // The control stream is one of them.
+        let limits = Limits(streams: 1 + mostForwards + AgentSession.mostRefused)
+        mux = SecureMux(role: .acceptor, tls: connection, limits: limits, eventLoop: carrier.eventLoop)
+        self.mostForwards = mostForwards
         self.target = target
         isTargetAllowed = offer.allowedAddresses?.contains(target.description) ?? true
         self.onEvent = onEvent
@@ -69,6 +79,10 @@ extension AgentSession: SecureMuxDelegate {
         stream.accept()
         if hasControl {
             guard isReady else { return stream.reset() }
+            guard mux.streamCount <= 1 + mostForwards else {
+                return stream.refuse(
+                    Refusal(.limitExceeded, "this agent takes \(mostForwards) connections at once over one session"))
+            }
             read(ForwardRequest.self, from: stream) { self.receivedRequest($0, on: stream) }
         } else {
             hasControl = true

@@ -33,6 +33,9 @@ struct AgentCommand: RoleCommand {
             valueName: "id"))
     var allowClient: [String] = []
 
+    @Option(help: ArgumentHelp("Connections at once over one session. Default: 16384.", valueName: "count"))
+    var maxForwards: String?
+
     @OptionGroup var state: StateOptions
     @OptionGroup var sandbox: SandboxOptions
     @OptionGroup var log: LogOptions
@@ -50,6 +53,7 @@ struct AgentCommand: RoleCommand {
         let clients = try settings.value(.authorizedClients, authorizedClients, .path).map(
             AuthorizedClients.init(path:))
         let allowed = try settings.list(.allowClient, allowClient, .name)
+        let mostForwards = try settings.value(.maxForwards, maxForwards, .count) ?? AgentSession.mostForwards
         let identity = try state.identity()
         try sandbox.enter(
             Sandbox(
@@ -62,7 +66,7 @@ struct AgentCommand: RoleCommand {
         let agent = Agent(
             configuration: AgentConfiguration(
                 relay: address, agentID: agentID, target: target, identity: identity, relayTrust: trust, token: token,
-                authorizedClients: clients, allowedClients: allowed),
+                authorizedClients: clients, allowedClients: allowed, mostForwards: mostForwards),
             logger: logger, onEvent: progress.note)
         try await RoleService.run(readiness: readiness, logger: logger) { try await agent.run() }
     }

@@ -224,3 +224,27 @@ import Darwin
         try honest.check()
     }
 }
+
+@Suite(.serialized) struct `an agent's limit` {
+    @Test func `refuses a forward beyond it, and takes one when another has gone`() throws {
+        let site = try Site()
+        let relay = try site.relay()
+        let echo = try CountedEcho()
+        let agent = try site.registeredAgent(
+            at: relay.address, target: echo.address, options: ["--max-forwards", "2"])
+        defer { withExtendedLifetime(agent) {} }
+        let connect = try site.connect(at: relay.address)
+        let port = try connect.waitForTunnel()
+        let open = try (0..<2).map { _ in try Connection(to: port) }
+        for connection in open { #expect(try connection.echoes("first")) }
+        let time = try elapsed { _ = try Connection(to: port).receiveUntilGone() }
+        #expect(time < .seconds(5))
+        try connect.errors.waitForLine(
+            containing: "Forward refused by the agent: reason=this agent takes 2 connections at once over one session")
+        #expect(echo.connections == 2)
+        try open[0].reset()
+        let isFree = eventually { (try? Connection(to: port).echoes("again")) == true }
+        #expect(isFree)
+        #expect(try open[1].echoes("still"))
+    }
+}
