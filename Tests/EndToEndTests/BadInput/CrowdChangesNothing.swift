@@ -1,0 +1,74 @@
+#if os(Linux)
+import TestSupport
+import Testing
+
+/// Whether the relay keeps all of the crowd, or closes what its limits do not allow.
+enum CrowdLimits: CaseIterable, Sendable {
+    case raised, defaults
+}
+
+@Suite(.serialized) struct `a crowd of connections that come to nothing` {
+    private static let halfOpen = 5000
+    private static let garbage = 2000
+    private static let samples = 500
+
+    @Test(arguments: CrowdLimits.allCases)
+    func `costs an honest tunnel less than its latency again, and its memory is given back`(
+        _ limits: CrowdLimits
+    ) throws {
+        let site = try Site()
+        let relay =
+            switch limits {
+            case .raised:
+                try site.relay(
+                    "--max-connections-per-address", "16000", "--max-pending-connections", "16000",
+                    "--handshake-timeout", "10m")
+            case .defaults: try site.relay()
+            }
+        let honest = try HonestTunnel(in: site, at: relay)
+        let connection = try Connection(to: honest.port)
+        _ = try Self.median(of: connection)
+        let idle = try Self.median(of: connection)
+        let before = try relay.process.residentBytes()
+
+        let crowd = Crowd()
+        try crowd.add(Self.halfOpen / 2, saying: .nothing, to: relay.port)
+        try crowd.add(Self.halfOpen / 2, saying: .halfAHandshake, to: relay.port)
+        if limits == .raised {
+            let isHeld = try eventually {
+                try names(in: "/proc/\(relay.process.processID)/fd").count > Self.halfOpen
+            }
+            #expect(isHeld)
+        }
+        let noise = Background { [port = relay.port] in
+            let noise = Crowd()
+            try noise.add(Self.garbage, saying: .garbage, to: port)
+            return noise.leave()
+        }
+        let busy = try Self.median(of: connection) { !noise.hasEnded }
+        try noise.value()
+        let during = try relay.process.residentBytes()
+        print("p50 \(idle) idle, \(busy) busy; memory \(before >> 10) KiB before, \(during >> 10) during")
+        #expect(busy < idle * 2)
+
+        crowd.leave()
+        let isBack = try eventually { try relay.process.residentBytes() < before + before / 10 }
+        let after = try relay.process.residentBytes()
+        print("memory \(after >> 10) KiB after")
+        #expect(isBack, "\(before >> 10) KiB before, \(during >> 10) during, \(after >> 10) after")
+        try honest.check()
+    }
+
+    /// Of at least so many echoes, and for as long as `goesOn`.
+    private static func median(of connection: Connection, while goesOn: () -> Bool = { false }) throws -> Duration {
+        var times: [Duration] = []
+        while times.count < samples || goesOn() {
+            times.append(
+                try elapsed {
+                    guard try connection.echoes("12345678") else { throw ProcessError("the echo is wrong") }
+                })
+        }
+        return times.sorted()[times.count / 2]
+    }
+}
+#endif
