@@ -160,11 +160,11 @@ extension PeerLink: SecureMuxDelegate {
             let excess = mux.streamCount - 1 - hall.limits.tunnelsPerClient
             guard excess <= PeerLink.mostRefused else { return stream.reset() }
             if excess > 0 {
-                return refuse(stream, of: token, "a client may have \(hall.limits.tunnelsPerClient) tunnels")
+                return refuse(stream, of: term.token, "a client may have \(hall.limits.tunnelsPerClient) tunnels")
             }
             guard requests.take() else {
                 return refuse(
-                    stream, of: token, "a link may ask for \(PeerLink.mostRequestsPerSecond) tunnels a second")
+                    stream, of: term.token, "a link may ask for \(PeerLink.mostRequestsPerSecond) tunnels a second")
             }
             Tunnel.begin(on: stream, of: self, claims: term.token.claims, ip: ip, hall: hall)
         case .connected, .awaitingHello, .agent, .ended:

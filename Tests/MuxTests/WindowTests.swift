@@ -141,10 +141,10 @@ struct WindowTests {
 
     @Test("300 ms after the others were busy last, it grows again")
     func alone() throws {
-        var reader = try Reader(roundTrip: millisecond)
+        var reader = try Reader(roundTrip: millisecond / 10)
         #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
         try reader.exchange(on: reader.session.open().0)
-        for _ in 0..<4 { _ = reader.consume(reader.size / 2, after: millisecond) }
+        for _ in 0..<4 { _ = reader.consume(reader.size / 2, after: 20 * millisecond) }
         #expect(reader.size == 448 * kib)
         _ = reader.consume(224 * kib, after: 300 * millisecond)
         // Not at once, for it was slow just now; when its pace is known to be fast, in one step.
