@@ -107,7 +107,10 @@ private final class Table: @unchecked Sendable {
         dialer.delegate = Owner { $0.reset() }
         acceptor.delegate = Owner { [unowned self] stream in
             stream.accept()
-            _ = try? AgentSession(carrier: stream, tls: tls, offer: offer, clients: nil, target: target) { event in
+            _ = try? AgentSession(
+                carrier: stream, tls: tls, offer: offer, clients: nil, target: target,
+                mostForwards: AgentSession.mostForwards
+            ) { event in
                 switch event {
                 case .forward: self.events.forwards += 1
                 case .forwardRefused(let request, _): self.events.refused.append(request.target)
