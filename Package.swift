@@ -79,7 +79,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests", dependencies: ["adit", "TestSupport", "Tokens"], resources: [.copy("testdata")],
             swiftSettings: settings),
-        tests("EndToEndTests", ["adit", "TestSupport"]),
+        tests("EndToEndTests", ["adit", "TestSupport", "TLSEngine"]),
     ]
 )
 
