@@ -33,6 +33,9 @@ package final class AgentSession {
     private var hasControl = false
     private var isReady = false
     private var timeout: Scheduled<Void>?
+    /// A forward's request has come before the second of these after its opening.
+    private var headerTick: Scheduled<Void>?
+    private static let headerInterval = TimeAmount.seconds(10)
     /// The last request and its bytes: most forwards of a session ask for the same.
     private var lastRequest: (json: [UInt8], request: ForwardRequest)?
 
@@ -63,7 +66,15 @@ package final class AgentSession {
         timeout = carrier.eventLoop.assumeIsolated().scheduleTask(in: ConnectSession.handshakeTimeout) {
             self.mux.shutDown(.lost(reason: "the client did not say hello within 10 s"))
         }
+        scheduleHeaderTick(carrier.eventLoop)
         mux.start(over: carrier)
+    }
+
+    private func scheduleHeaderTick(_ eventLoop: any EventLoop) {
+        headerTick = eventLoop.assumeIsolated().scheduleTask(in: AgentSession.headerInterval) {
+            self.mux.endOverdueHeaders()
+            self.scheduleHeaderTick(eventLoop)
+        }
     }
 
     /// Says go-away and ends the session.
@@ -147,6 +158,7 @@ extension AgentSession: SecureMuxDelegate {
 
     package func muxEnded(_ failure: LinkFailure) {
         timeout?.cancel()
+        headerTick?.cancel()
         onEvent(.ended(failure))
     }
 }

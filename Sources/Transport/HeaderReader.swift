@@ -7,6 +7,7 @@ import Wire
 package final class HeaderReader: MuxStreamDelegate {
     private let stream: MuxStream
     private var buffer = MessageBuffer()
+    private var isOverdue = false
     private let onMessage: (_ json: [UInt8], _ byteCount: Int) -> Void
     private let onFailure: (_ reason: String) -> Void
 
@@ -50,8 +51,22 @@ package final class HeaderReader: MuxStreamDelegate {
 
     package func streamWritable() {}
 
+    /// Called at intervals; the header must have come before the second time.
+    fileprivate func tick() {
+        if isOverdue { fail("no header in time") }
+        isOverdue = true
+    }
+
     private func fail(_ reason: String) {
         stream.reset()
         onFailure(reason)
+    }
+}
+
+extension SecureMux {
+    /// Ends the streams that were waiting for their header when this was last called: each may hold one back, and there
+    /// may be thousands. Call it at intervals.
+    package func endOverdueHeaders() {
+        for stream in streams.values { (stream.delegate as? HeaderReader)?.tick() }
     }
 }

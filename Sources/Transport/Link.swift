@@ -88,6 +88,7 @@ package final class Link: ChannelInboundHandler {
             return mux.shutDown(.lost(reason: "nothing heard for \(seconds) s"))
         }
         mux.ping()
+        mux.endOverdueHeaders()
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
