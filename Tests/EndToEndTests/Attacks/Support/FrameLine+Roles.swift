@@ -63,7 +63,7 @@ extension FrameLine {
                 try self.send(.data(bytes, on: stream))
             },
             awaitRoom: { count in
-                let room = credit.wait(within: Process.patience) { $0 == .min || $0 >= count ? $0 : nil }
+                let room = credit.wait(within: .seconds(5)) { $0 == .min || $0 >= count ? $0 : nil }
                 guard let room, room > .min else { throw ProcessError("no credit for the tunnel") }
             })
         listen(

@@ -1,0 +1,106 @@
+import TestSupport
+import Testing
+
+/// What a client with a valid token sends again and again.
+enum LinkFlood: CaseIterable, Sendable {
+    case pings, pongs, emptyUpdates, emptyData, smallCredit, rapidResets, openedStreams, resetsOfNothing
+    case requestsForNobody, malformedRequests, halfRequests
+
+    private static let frames = 1000
+
+    /// The nth thousand of frames; streams are opened in order.
+    func chunk(_ number: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for index in number * Self.frames..<(number + 1) * Self.frames {
+            for frame in frames(UInt32(5 + 2 * index)) { bytes += frame.bytes }
+        }
+        return bytes
+    }
+
+    private func frames(_ stream: UInt32) -> [Frame] {
+        switch self {
+        case .pings: [.ping(stream)]
+        case .pongs: [Frame(type: Frame.ping, flags: Frame.ack, stream: 0, length: stream)]
+        // Of the tunnel's stream, to whose agent the relay passes credit on.
+        case .emptyUpdates: [.update(3)]
+        case .emptyData: [.data([], on: 3)]
+        case .smallCredit: [.update(3, credit: 1)]
+        case .rapidResets: [.update(stream, flags: Frame.syn), .update(stream, flags: Frame.reset)]
+        case .openedStreams: [.update(stream, flags: Frame.syn)]
+        case .resetsOfNothing: [.update(stream, flags: Frame.syn | Frame.reset), .update(stream, flags: Frame.reset)]
+        case .requestsForNobody: [.data(message(#"{"agent_id":"honest-"}"#), on: stream, flags: Frame.syn)]
+        case .malformedRequests: [.data(message("{"), on: stream, flags: Frame.syn)]
+        case .halfRequests: [.data([0x40, 0] + Array(repeating: 32, count: 1000), on: stream, flags: Frame.syn)]
+        }
+    }
+}
+
+@Suite(.serialized) struct `a hostile client that floods the relay` {
+    private static let growth = 32 << 20
+
+    private let site: Site
+    private let relay: Relay
+    private let honest: HonestTunnel
+
+    init() throws {
+        site = try Site()
+        relay = try site.relay()
+        honest = try HonestTunnel(in: site, at: relay)
+    }
+
+    /// Whether the flood is cut off or borne to its end, none of it may be left.
+    @Test(arguments: LinkFlood.allCases)
+    func `costs it bounded memory, and nobody else notices`(flood: LinkFlood) throws {
+        let client = try FrameLine.client(at: relay, in: site)
+        try client.openTunnel()
+        try relay.process.stays(within: Self.growth) {
+            for number in 0..<100 {
+                do { try client.send(plaintext: flood.chunk(number)) } catch { break }
+            }
+            try honest.check()
+        }
+        client.drop()
+        try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+        try honest.check()
+    }
+
+    /// What it asks for has to go somewhere: the relay holds a bounded part of it, and then ends the link.
+    @Test(arguments: [LinkFlood.pings, .requestsForNobody, .malformedRequests])
+    func `with questions and reads no answers is cut off`(flood: LinkFlood) throws {
+        let client = try FrameLine.client(at: relay, in: site, receiveBuffer: 4096)
+        try client.openTunnel()
+        client.pauseReading()
+        let sending = Background {
+            for number in 0..<100_000 { try client.send(plaintext: flood.chunk(number)) }
+        }
+        try relay.process.stays(within: Self.growth) {
+            let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+            #expect(line.contains("it does not read what it asks for"))
+        }
+        client.drop()
+        withExtendedLifetime(sending) {}
+        try honest.check()
+    }
+
+    /// All that the agent may send, at once: a window of 4 GiB, granted by somebody who then reads nothing.
+    @Test func `with 4 GiB of credit and reads nothing holds up no more than a window`() throws {
+        let service = try Service { connection in
+            while true { try connection.send(Array(repeating: 7, count: 1 << 20)) }
+        }
+        let agent = try site.registeredAgent(
+            "sender", at: relay.address, target: "127.0.0.1:\(service.port)", state: "sender-agent")
+        let client = try FrameLine.client(of: ["sender"], at: relay, in: site, receiveBuffer: 4096)
+        let session = try client.openSession(to: "sender")
+        try relay.process.stays(within: 80 << 20) {
+            try client.send(.update(3, credit: .max - (80 << 20)))
+            try session.send(
+                .data(message(#"{"target":"127.0.0.1:\#(service.port)"}"#), on: 3, flags: Frame.syn),
+                .update(3, credit: .max - 300_000))
+            try session.awaitAnswer(on: 3)
+            client.pauseReading()
+            try agent.stays(within: 80 << 20) {
+                for _ in 0..<20 { try honest.check() }
+            }
+        }
+    }
+}
