@@ -11,39 +11,53 @@ final class Registry: Sendable {
         case replaced(PeerLink)
         /// Another key holds the ID.
         case taken
-        /// The same key has been registered again and again.
+        /// The ID has been registered again and again.
         case tooOften
     }
 
     private struct Entry {
         let link: PeerLink
         let key: Fingerprint
-        /// How often a registration may be replaced: each ends a link and all its tunnels.
-        var replacements = RateLimit(perSecond: 1, burst: 10)
     }
 
-    private let entries = Mutex<[AgentID: Entry]>([:])
+    private struct State {
+        var entries: [AgentID: Entry] = [:]
+        /// How often each ID may be registered: each time may end another link and all its tunnels.
+        var rates: [AgentID: RateLimit] = [:]
+    }
+
+    /// IDs whose rates are remembered. One more, and another is forgotten.
+    private static let mostRates = 16_384
+
+    private let state = Mutex(State())
 
     func register(_ id: AgentID, link: PeerLink, key: Fingerprint) -> Outcome {
-        entries.withLock { entries in
-            guard var before = entries[id] else {
-                entries[id] = Entry(link: link, key: key)
-                return .registered
-            }
-            guard before.key == key else { return .taken }
-            guard before.replacements.take() else { return .tooOften }
-            entries[id] = Entry(link: link, key: key, replacements: before.replacements)
-            return .replaced(before.link)
+        state.withLock { state in
+            let before = state.entries[id]
+            if let before, before.key != key { return .taken }
+            guard Registry.mayRegister(id, &state) else { return .tooOften }
+            state.entries[id] = Entry(link: link, key: key)
+            return before.map { .replaced($0.link) } ?? .registered
         }
     }
+
+    private static func mayRegister(_ id: AgentID, _ state: inout State) -> Bool {
+        var rate = state.rates[id] ?? RateLimit(perSecond: 1, burst: 10)
+        if state.rates[id] == nil, state.rates.count >= mostRates, let another = state.rates.keys.first {
+            state.rates[another] = nil
+        }
+        defer { state.rates[id] = rate }
+        return rate.take()
+    }
+
     /// Forgets the ID if it is still that link's.
     func unregister(_ id: AgentID, link: PeerLink) {
-        entries.withLock { entries in
-            if entries[id]?.link === link { entries[id] = nil }
+        state.withLock { state in
+            if state.entries[id]?.link === link { state.entries[id] = nil }
         }
     }
 
     func link(of id: AgentID) -> PeerLink? {
-        entries.withLock { $0[id]?.link }
+        state.withLock { $0.entries[id]?.link }
     }
 }

@@ -166,6 +166,24 @@ import Darwin
         try honest.check()
     }
 
+    @Test func `refuse an agent ID that is registered again and again`() throws {
+        let relay = try site.relay()
+        let honest = try HonestTunnel(in: site, at: relay)
+        let options = try ["-alpn", "adit/1"] + HostileClient.certificate(in: site)
+        let token = try ForgedToken(subject: "churn", role: "agent").signed(with: site.secret(), in: site)
+        let hello = #"{"version":1,"role":"agent","agent_id":"churn","token":"\#(token)","software":"test"}"#
+        let answers = try (0..<40).map { _ in
+            let agent = try HostileClient(to: relay, in: site, options: options)
+            try agent.send(.data(message(hello), on: 1, flags: Frame.syn))
+            return try answer(on: 1, to: agent)
+        }
+        let accepted = answers.count { $0.contains("accepted") }
+        // Ten at once, and one more a second.
+        #expect((10...30).contains(accepted))
+        #expect(answers.count { $0.contains(#""code":"limit_exceeded""#) } == answers.count - accepted)
+        try honest.check()
+    }
+
     // MARK: Bytes
 
     @Test func `close the link with the most that its peer does not read, when too much waits on all`() throws {
