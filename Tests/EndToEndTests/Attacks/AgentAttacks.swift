@@ -144,7 +144,7 @@ enum AgentSessionCrime: CaseIterable, Sendable {
                 try agent.send(.data(message(#"{"version":1}"#), on: 1))
                 try agent.awaitEnd()
                 try relay.process.errors.waitForLine(
-                    containing: "Agent disconnected: agent-id=evil, ip=127.0.0.1, reason=unexpected message")
+                    containing: "Agent disconnected: agent-id=evil, ip=127.0.0.1, reason=malformed message: Renewal")
             case .floodsWithPings:
                 for number in 0..<100 { agent.flood(with: LinkFlood.pings.chunk(number), times: 1) }
             case .resetsFlood:

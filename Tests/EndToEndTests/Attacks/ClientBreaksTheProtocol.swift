@@ -44,7 +44,7 @@ enum ClientCrime: CaseIterable, Sendable {
         case .goAwayOnAStream: "malformed goAway frame"
         case .unknownGoAway: "unknown go-away code 3"
         case .internalError: "the peer ended the connection: internalError"
-        case .secondHello: "unexpected message on the control stream"
+        case .secondHello: "Renewal lacks token"
         case .endOfTheControlStream: "the control stream was closed"
         case .resetOfTheControlStream: "control stream: reset by the peer"
         case .unknownType: "unknown frame type 200"

@@ -75,7 +75,10 @@ enum LinkFlood: CaseIterable, Sendable {
         }
         try relay.process.stays(within: Self.growth) {
             let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
-            #expect(line.contains("it does not read what it asks for"))
+            // Pings come faster than the relay allows, or pile up unread before that shows.
+            #expect(
+                line.contains("it does not read what it asks for")
+                    || flood == .pings && line.contains("too many control frames a second"))
         }
         client.drop()
         withExtendedLifetime(sending) {}
