@@ -4,7 +4,7 @@ package struct RelayLimits: Sendable {
     /// Connections, whoever they are.
     package var connections = 16_384
     /// Connections from one IPv4 address, or from one /64 of IPv6.
-    package var connectionsPerAddress = 1024
+    package var connectionsPerAddress = 8192
     /// Connections that have not been welcomed yet. One more, and the one that has waited longest is closed.
     package var pendingConnections = 2048
     /// Refused tokens from one address, or from one /64 of IPv6, before it has to wait between connections.

@@ -7,7 +7,7 @@ struct LimitOptions: ParsableArguments {
     var maxConnections: String?
 
     @Option(
-        help: ArgumentHelp("Connections at once from one IPv4 address or IPv6 /64. Default: 1024.", valueName: "count"))
+        help: ArgumentHelp("Connections at once from one IPv4 address or IPv6 /64. Default: 8192.", valueName: "count"))
     var maxConnectionsPerAddress: String?
 
     @Option(
