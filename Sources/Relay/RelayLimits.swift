@@ -14,9 +14,9 @@ package struct RelayLimits: Sendable {
     /// Tunnels, whosever they are.
     package var tunnels = 16_384
     /// Tunnels of one client ID, over all its links.
-    package var tunnelsPerClient = 256
+    package var tunnelsPerClient = 1024
     /// Tunnels to one agent.
-    package var tunnelsPerAgent = 1024
+    package var tunnelsPerAgent = 4096
     /// Bytes that wait for peers to read them, of all links.
     package var bufferedBytes = 512 * 1024 * 1024
     /// Bytes that wait for one peer to read them.

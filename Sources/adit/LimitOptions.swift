@@ -34,10 +34,10 @@ struct LimitOptions: ParsableArguments {
     var maxTunnels: String?
 
     @Option(
-        help: ArgumentHelp("Tunnels at once of one client ID, over all its links. Default: 256.", valueName: "count"))
+        help: ArgumentHelp("Tunnels at once of one client ID, over all its links. Default: 1024.", valueName: "count"))
     var maxTunnelsPerClient: String?
 
-    @Option(help: ArgumentHelp("Tunnels at once to one agent. Default: 1024.", valueName: "count"))
+    @Option(help: ArgumentHelp("Tunnels at once to one agent. Default: 4096.", valueName: "count"))
     var maxTunnelsPerAgent: String?
 
     @Option(
