@@ -26,7 +26,8 @@ final class RelayFixture {
     }
 
     private let hall = Hall(
-        verifier: TokenFixture.verifier, authorization: Authorization(requireScope: false),
+        policy: TokenPolicy(verifier: TokenFixture.verifier, revocations: Revocations()),
+        authorization: Authorization(requireScope: false), limits: RelayLimits(),
         logger: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }, now: { TokenFixture.now })
     private var ends: [FarEnd] = []
 
@@ -34,8 +35,11 @@ final class RelayFixture {
         do {
             let near = try TLSConnection(context: Self.contexts[0], serverName: nil) { _ in .accept }
             let far = try TLSConnection(context: Self.contexts[1 + peer.rawValue], serverName: nil) { _ in .accept }
-            let mux = SecureMux(role: .acceptor, tls: near, limits: Limits(), eventLoop: Self.eventLoop)
-            mux.delegate = PeerLink(mux: mux, ip: "192.0.2.\(peer.rawValue)", hall: hall)
+            let link = Link(
+                role: .acceptor, tls: near, handshakeDeadline: .distantFuture, eventLoop: Self.eventLoop)
+            let mux = link.mux
+            let visit = try hall.door.enter(SocketAddress(ipAddress: "192.0.2.\(peer.rawValue)", port: 1)) {}
+            mux.delegate = PeerLink(link, visit: visit, hall: hall)
             let end = FarEnd(mux: mux, tls: far)
             ends.append(end)
             mux.start(on: end)
@@ -159,7 +163,7 @@ func message(_ body: some Encodable) -> [UInt8] {
 func hello(_ role: PeerRole) -> [UInt8] {
     let claims = Claims(
         subject: role == .agent ? "db" : "laptop", issuedAt: TokenFixture.now, expiresAt: TokenFixture.now + 60)
-    guard let token = try? TokenIssuer(secret: TokenFixture.secret).issue(claims) else { fail("no token") }
+    guard let token = try? TokenIssuer(key: Keyring.Key(secret: TokenFixture.secret)).issue(claims) else { fail("no token") }
     return message(
         Hello(role: role, token: BearerToken(token), agentID: role == .agent ? AgentID("db") : nil, software: "fuzz"))
 }

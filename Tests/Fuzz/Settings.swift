@@ -33,7 +33,7 @@ private func judge(_ text: String) {
     if let key = Fingerprint(text) { expect(key.description == text, "\(key) is not what it was") }
     if let target = ValueFormat.target.parse(text) { expect(target.port > 0, "a target without a port") }
     if let ports = ValueFormat.portRange.parse(text) { expect(ports.lowerBound > 0, "ports from 0") }
-    if let subject = ValueFormat.subject.parse(text) { expect(subject.isPrintable, "a subject that is not printable") }
+    if let subject = ValueFormat.name.parse(text) { expect(subject.isPrintable, "a subject that is not printable") }
     _ = ValueFormat.agentPattern.parse(text)
     _ = ValueFormat.boolean.parse(text)
     expect(text.printable.isPrintable, "\(text.debugDescription) cannot be made printable")
