@@ -163,7 +163,9 @@ func message(_ body: some Encodable) -> [UInt8] {
 func hello(_ role: PeerRole) -> [UInt8] {
     let claims = Claims(
         subject: role == .agent ? "db" : "laptop", issuedAt: TokenFixture.now, expiresAt: TokenFixture.now + 60)
-    guard let token = try? TokenIssuer(key: Keyring.Key(secret: TokenFixture.secret)).issue(claims) else { fail("no token") }
+    guard let token = try? TokenIssuer(key: Keyring.Key(secret: TokenFixture.secret)).issue(claims) else {
+        fail("no token")
+    }
     return message(
         Hello(role: role, token: BearerToken(token), agentID: role == .agent ? AgentID("db") : nil, software: "fuzz"))
 }
