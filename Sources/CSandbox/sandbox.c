@@ -6,7 +6,9 @@
 #ifdef __linux__
 
 #include <fcntl.h>
+#include <link.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -81,6 +83,26 @@ int adit_landlock_apply(int rules) {
     return result(syscall(LANDLOCK_RESTRICT_SELF, rules, 0u));
 }
 
+// A segment that may be written to holds what relocation or the program made of it: letting go of that would be loss.
+static int release_segments(struct dl_phdr_info *object, size_t size, void *error) {
+    (void)size;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
+        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
+        uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_filesz) & ~(page - 1);
+        if (begin < end && madvise((void *)begin, end - begin, MADV_DONTNEED) < 0) *(int *)error = errno;
+    }
+    return 0;
+}
+
+int adit_release_program_pages(void) {
+    int error = 0;
+    dl_iterate_phdr(release_segments, &error);
+    return error;
+}
+
 #else
 
 int adit_forbid_core_dumps(void) {
@@ -114,6 +136,10 @@ int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights) {
 
 int adit_landlock_apply(int rules) {
     (void)rules;
+    return ENOSYS;
+}
+
+int adit_release_program_pages(void) {
     return ENOSYS;
 }
 

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-// What a process may give up on Linux: prctl(2) is variadic, and libc has no functions for landlock(7). Where neither is
-// to be had, every function fails with ENOSYS.
+// What a process may give up on Linux: prctl(2) is variadic, libc has no functions for landlock(7), and
+// dl_iterate_phdr(3) is hidden from Swift. Where they are not to be had, every function fails with ENOSYS.
 //
 // Each returns 0 or an error number, unless it says otherwise.
 
@@ -29,5 +29,9 @@ int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights);
 
 /// Holds the calling thread, and those that it makes later, to the rules, for ever. Needs `adit_forbid_new_privileges`.
 int adit_landlock_apply(int rules);
+
+/// Unmaps the pages of the program and its libraries that are read-only and as in their files. What is still in use comes
+/// back from the page cache by itself.
+int adit_release_program_pages(void);
 
 #endif
