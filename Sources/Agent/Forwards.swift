@@ -7,8 +7,16 @@ import Wire
 /// Joins forward streams with connections to the target on this machine.
 struct Forwards: Sendable {
     let target: HostPort
-    let eventLoop: any EventLoop
-    let logger: Logger
+    private let dial: LoopbackDial
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+
+    init(target: HostPort, eventLoop: any EventLoop, logger: Logger) {
+        self.target = target
+        dial = LoopbackDial(target, on: eventLoop)
+        self.eventLoop = eventLoop
+        self.logger = logger
+    }
 
     /// Dials the target, and answers once it is known how that went.
     ///
@@ -16,12 +24,12 @@ struct Forwards: Sendable {
     func open(_ stream: MuxStream, for client: Printable) {
         let pipe = SocketPipe(eventLoop: eventLoop)
         pipe.join(stream)
-        LoopbackDial(target, on: eventLoop).connect { result in
+        dial.connect { result in
             switch result {
             case .success(let channel):
                 // The client may have given up meanwhile.
                 guard !stream.isGone else { return channel.close(promise: nil) }
-                stream.answer(Answer<Accepted>.accepted(Accepted()))
+                stream.answerAccepted()
                 do {
                     try pipe.attach(to: channel)
                     pipe.startReading()

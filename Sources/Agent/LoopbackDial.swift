@@ -16,16 +16,17 @@ struct LoopbackDial {
     private static let timeout = TimeAmount.seconds(10)
 
     private let target: HostPort
+    private let addresses: [SocketAddress]
     private let eventLoop: any EventLoop
 
     init(_ target: HostPort, on eventLoop: any EventLoop) {
         self.target = target
+        addresses = Loopback.addresses(of: target)
         self.eventLoop = eventLoop
     }
 
     /// Calls `done` on the event loop, with a channel that does not read yet or with what to tell the client.
     func connect(_ done: @escaping (Result<any Channel, Refusal>) -> Void) {
-        let addresses = Loopback.addresses(of: target)
         guard !addresses.isEmpty else {
             return done(.failure(Refusal(.targetForbidden, "\(target) is not an address of the agent's own machine")))
         }
@@ -41,7 +42,7 @@ struct LoopbackDial {
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try Socket.configure(channel) }
+                channel.eventLoop.makeCompletedFuture { try Socket.configure(channel, firstRead: .forward) }
             }
             .connect(to: address)
             .assumeIsolated()

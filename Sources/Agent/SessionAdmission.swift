@@ -58,6 +58,6 @@ struct SessionAdmission: Sendable {
                 self.logger.info("Session ended: client-id=\(client), reason=\(failure)")
             }
         }
-        stream.answer(Answer<Accepted>.accepted(Accepted()))
+        stream.answerAccepted()
     }
 }

@@ -16,6 +16,8 @@ final class Forwards: @unchecked Sendable {
     private let logger: Logger
     private var session: (ConnectSession, target: HostPort)?
     private var waiting: [ObjectIdentifier: SocketPipe] = [:]
+    /// The bytes of the last answer that was one of acceptance: all of them are the same.
+    private var acceptance: [UInt8] = []
 
     init(eventLoop: any EventLoop, logger: Logger) {
         self.eventLoop = eventLoop
@@ -80,8 +82,9 @@ final class Forwards: @unchecked Sendable {
 
     private func receivedAnswer(_ json: [UInt8], on stream: MuxStream, for pipe: SocketPipe) {
         do throws(MessageError) {
-            switch try Message.decode(Answer<Accepted>.self, from: json) {
+            switch json == acceptance ? .accepted(Accepted()) : try Message.decode(Answer<Accepted>.self, from: json) {
             case .accepted:
+                acceptance = json
                 stream.delegate = pipe
                 // Room may have come while the answer was awaited.
                 pipe.streamWritable()

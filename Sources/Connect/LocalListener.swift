@@ -25,7 +25,7 @@ struct LocalListener {
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try Socket.configure(channel)
+                        try Socket.configure(channel, firstRead: .forward)
                         try forwards.accept(channel)
                     }
                 }

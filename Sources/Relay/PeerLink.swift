@@ -237,6 +237,7 @@ extension PeerLink: SecureMuxDelegate {
 
     private func welcome() {
         timeout?.cancel()
+        timeout = nil
         visit?.welcomed()
         guard let control else { return }
         control.delegate = ControlStream(link: self, stream: control)

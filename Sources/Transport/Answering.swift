@@ -1,7 +1,19 @@
 import NIOCore
 package import Wire
 
+/// What nearly every answer is: encoded once.
+private let acceptance = Result { ByteBuffer(bytes: try Message.encode(Answer<Accepted>.accepted(Accepted()))) }
+
 extension MuxStream {
+    /// Answers yes, with no more to say.
+    package func answerAccepted() {
+        do {
+            write(try acceptance.get())
+        } catch {
+            reset()
+        }
+    }
+
     /// Sends an answer, the first message on the stream in this direction. Resets the stream if it cannot be encoded.
     package func answer<Body>(_ answer: Answer<Body>) {
         do throws(MessageError) {

@@ -63,6 +63,7 @@ package final class Link: ChannelInboundHandler {
         scheduleTick(context.eventLoop)
         guard !mux.isRunning else { return mux.carrier = self }
         deadline = context.eventLoop.assumeIsolated().scheduleTask(deadline: handshakeDeadline) {
+            self.deadline = nil
             guard !self.mux.isRunning else { return }
             self.mux.carrierEnded(Link.noHandshake(within: self.limits.handshakeTimeout))
         }

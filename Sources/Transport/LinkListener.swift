@@ -51,7 +51,7 @@ package struct LinkListener: Sendable {
                             _ = (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
                             throw TurnedAway()
                         }
-                        try Socket.configure(channel)
+                        try Socket.configure(channel, firstRead: .link)
                         let first = FirstBytes(timeout: limits.handshakeTimeout) { deadline in
                             let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
                             let link = Link(

@@ -3,14 +3,22 @@ import NIOPosix
 
 /// How adit sets up every TCP connection.
 package enum Socket {
+    /// Bytes that a channel takes with its first read. It keeps a buffer of that size.
+    package enum FirstRead: Int {
+        /// A handshake is long enough that one more read does not show.
+        case link = 64
+        /// Most connections are short, and this may be all that is ever sent.
+        case forward = 2048
+    }
+
     /// Options for links and forwarded connections alike.
-    package static func configure(_ channel: any Channel) throws {
+    package static func configure(_ channel: any Channel, firstRead: FirstRead) throws {
         guard let options = channel.syncOptions else { return }
         try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
         try? options.setOption(.socketOption(.so_keepalive), value: 1)
         // With one message a read NIO keeps one buffer, the first.
         try options.setOption(.maxMessagesPerRead, value: 1)
-        try options.setOption(.recvAllocator, value: LoopReadAllocator())
+        try options.setOption(.recvAllocator, value: LoopReadAllocator(firstSize: firstRead.rawValue))
     }
 }
 
@@ -20,13 +28,16 @@ package enum Socket {
 /// A channel keeps the first buffer that it reads into, so that one is small. The others go back to the event loop's
 /// pool, through whoever has taken the bytes out of them.
 private struct LoopReadAllocator: RecvByteBufferAllocator {
-    private static let firstSize = 512
-
+    let firstSize: Int
     private var hasRead = false
+
+    init(firstSize: Int) {
+        self.firstSize = firstSize
+    }
 
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
         guard hasRead, let loop = LoopContext.ofThread else {
-            return allocator.buffer(capacity: LoopReadAllocator.firstSize)
+            return allocator.buffer(capacity: firstSize)
         }
         return loop.takeRead()
     }

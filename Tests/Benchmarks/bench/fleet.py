@@ -1,8 +1,8 @@
 """Thousands of idle agents in one process: each a link of its own (TLS, yamux, hello, pings; PROTOCOL §2 to §4).
 
-    fleet.py PORT COUNT IDENTITY TOKEN
+    fleet.py PORT NAME COUNT IDENTITY TOKEN
 
-registers bench-0, bench-1, …, prints a JSON line, answers pings until its input ends, and prints how many are left.
+registers NAME-0, NAME-1, …, prints a JSON line, answers pings until its input ends, and prints how many are left.
 
 adit's agent would do, but 5,000 processes of it would not. A loop over sockets that do not block, because asyncio keeps
 256 KiB of buffers for each TLS connection.
@@ -27,8 +27,8 @@ CONTROL_STREAM = 1
 class Agent:
     """One link, from the TCP connection to the welcome and on."""
 
-    def __init__(self, port, number, context, token):
-        hello = json.dumps({"agent_id": f"bench-{number}", "role": "agent", "software": "bench", "token": token,
+    def __init__(self, port, agent_id, context, token):
+        hello = json.dumps({"agent_id": agent_id, "role": "agent", "software": "bench", "token": token,
                             "version": 1}).encode()
         message = struct.pack(">H", len(hello)) + hello
         self.hello = (HEADER.pack(0, WINDOW_UPDATE, SYN, CONTROL_STREAM, 0)
@@ -71,16 +71,19 @@ class Agent:
                 raise ConnectionError("the relay said go-away")
 
 
-def register(port, count, context, token, ready):
+def register(port, name, count, context, token, ready):
     """How many are registered once all are; an OSError when one is refused or the relay does not answer for 10 s."""
     begun, pending = 0, set()
     while begun < count or pending:
         while begun < count and len(pending) < UNDER_WAY:
-            agent = Agent(port, begun, context, token)
+            agent = Agent(port, f"{name}-{begun}", context, token)
             ready.register(agent.socket, selectors.EVENT_READ, agent)
-            pending.add(agent)
             begun += 1
             agent.advance()
+            if not agent.registered:
+                pending.add(agent)
+        if not pending:
+            continue
         answered = ready.select(10)
         if not answered:
             raise TimeoutError("the relay does not answer")
@@ -91,7 +94,7 @@ def register(port, count, context, token, ready):
     return count
 
 
-def main(port, count, identity, token):
+def main(port, name, count, identity, token):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -100,7 +103,7 @@ def main(port, count, identity, token):
     context.load_cert_chain(identity)
     token, ready = pathlib.Path(token).read_text().strip(), selectors.DefaultSelector()
     begun = time.monotonic()
-    alive = register(int(port), int(count), context, token, ready)
+    alive = register(int(port), name, int(count), context, token, ready)
     print(json.dumps({"registered": alive, "seconds": time.monotonic() - begun}), flush=True)
     ready.register(sys.stdin, selectors.EVENT_READ)
     while True:

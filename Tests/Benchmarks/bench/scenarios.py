@@ -188,9 +188,14 @@ def fleet_of_agents(bench):
         adit = chains.Adit(bench.options.adit, processes)
         adit.start_relay(cpus=relay_cpu)
         relay = {"relay": adit.roles["relay"]}
-        time.sleep(1)
-        memory, cpu = memory_bytes(relay)["relay"], cpu_seconds(relay)["relay"]
-        with fleet_process(adit, count, cpus - relay_cpu or cpus) as agents:
+        adit.run("key", "generate", "--state-dir", adit.folder / "fleet")
+        with contextlib.ExitStack() as fleets:
+            # What the first ones need, pages of the program among it, is nobody's share.
+            first = fleets.enter_context(fleet_process(adit, "first", 100, cpus - relay_cpu or cpus))
+            loads.last_json(first.stdout.readline() or first.stderr.read(), "")
+            time.sleep(1)
+            memory, cpu = memory_bytes(relay)["relay"], cpu_seconds(relay)["relay"]
+            agents = fleets.enter_context(fleet_process(adit, "bench", count, cpus - relay_cpu or cpus))
             registered = loads.last_json(agents.stdout.readline() or agents.stderr.read(), "")
             used = cpu_seconds(relay)["relay"] - cpu
             time.sleep(2)
@@ -206,10 +211,10 @@ def fleet_of_agents(bench):
 
 
 @contextlib.contextmanager
-def fleet_process(adit, count, cpus):
-    adit.run("key", "generate", "--state-dir", adit.folder / "fleet")
+def fleet_process(adit, name, count, cpus):
+    """`count` agents NAME-0, NAME-1 … in one process, which tells when they are registered."""
     identity = adit.folder / "fleet" / "identity.pem"
-    command = [*services.PYTHON, FLEET, adit.relay_port, count, identity, adit.tokens["agent"]]
+    command = [*services.PYTHON, FLEET, adit.relay_port, name, count, identity, adit.tokens["agent"]]
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     try:
