@@ -173,11 +173,15 @@ extension SecureMux {
             return
         }
         guard let granted = stream.splice?.credit(count), granted > 0 else { return }
-        // What the credit would let the far side send comes out at this link: no more of it while the link is full.
+        passBack(granted, of: stream)
+    }
+
+    /// What the credit would let the far side send comes out at this link: no more of it while the link is full.
+    private func passBack(_ credit: Int, of stream: MuxStream) {
         if carrier?.isWritable == true {
-            stream.splice?.peer.hop { $0.passOnCredit(granted) }
+            stream.splice?.peer.hop { $0.passOnCredit(credit) }
         } else {
-            withheld[stream.id, default: 0] += granted
+            withheld[stream.id, default: 0] += credit
         }
     }
 
@@ -214,7 +218,12 @@ extension SecureMux {
             peer.hop { $0.splice?.turn = .free }
         case .free, nil: break
         }
-        grantBacklog(to: stream)
+        if isBacklogDue(stream) {
+            // The far link was not full when the credit came, and may be by now.
+            let credit = stream.creditBacklog
+            stream.creditBacklog = 0
+            peer.hop { $0.mux?.passBack(credit, of: $0) }
+        }
         guard peer.eventLoop === eventLoop else { return forwardAcross(payload, to: peer) }
         guard let target = peer.mux, let header = target.session.send(peer.id, count: payload.count) else {
             return breakOff(stream, reason: "data beyond the receiver's credit")
@@ -253,10 +262,9 @@ extension SecureMux {
     package func carrierWritable() {
         eventLoop.assertInEventLoop()
         guard phase == .running else { return }
-        if !withheld.isEmpty {
-            for (id, count) in withheld { streams[id]?.splice?.peer.hop { $0.passOnCredit(count) } }
-            withheld = [:]
-        }
+        let due = withheld
+        withheld = [:]
+        for (id, count) in due { streams[id]?.splice?.peer.hop { $0.passOnCredit(count) } }
         if hasReady { becameDirty() }
     }
 

@@ -53,13 +53,22 @@ extension SecureMux: Flushable {
     }
 
     func grantBacklog(to stream: MuxStream) {
-        guard stream.creditBacklog > 0 else { return }
-        let room = Protocol.largestWindow - session.receiveCredit(stream.id)
-        let count = min(stream.creditBacklog, room)
-        // What is left over waits for a good part of the window, or credit would go out a frame at a time.
-        guard count == stream.creditBacklog || count >= Protocol.largestWindow / 4 else { return }
+        guard isBacklogDue(stream) else { return }
+        let count = min(stream.creditBacklog, room(of: stream))
         stream.creditBacklog -= count
         grant(stream, count: count)
+    }
+
+    /// What does not fit waits for a good part of the window, or credit would go out a frame at a time.
+    func isBacklogDue(_ stream: MuxStream) -> Bool {
+        guard stream.creditBacklog > 0 else { return false }
+        let room = room(of: stream)
+        return room >= stream.creditBacklog || room >= Protocol.largestWindow / 4
+    }
+
+    /// What may be granted on a spliced stream now.
+    private func room(of stream: MuxStream) -> Int {
+        Protocol.largestWindow - session.receiveCredit(stream.id)
     }
 
     func becameReady(_ stream: MuxStream) {

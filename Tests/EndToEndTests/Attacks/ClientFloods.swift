@@ -85,23 +85,25 @@ enum LinkFlood: CaseIterable, Sendable {
         try honest.check()
     }
 
-    /// All that the agent may send, at once: a window of 4 GiB, granted by somebody who then reads nothing.
-    @Test func `with 4 GiB of credit and reads nothing is cut off at a bounded backlog`() throws {
+    /// A window is held for each tunnel of a client that reads nothing, and for all of them no more than this.
+    @Test func `with credit on many tunnels and reads nothing is cut off at a bounded backlog`() throws {
         let service = try Service { connection in
             while true { try connection.send(Array(repeating: 7, count: 1 << 20)) }
         }
         let agent = try site.registeredAgent(
             "sender", at: relay.address, target: "127.0.0.1:\(service.port)", state: "sender-agent")
         let client = try FrameLine.client(of: ["sender"], at: relay, in: site, receiveBuffer: 4096)
-        let session = try client.openSession(to: "sender")
+        let streams = (0..<6).map { UInt32(3 + 2 * $0) }
         try relay.process.stays(within: 80 << 20) {
-            try client.send(.update(3, credit: .max - (80 << 20)))
-            try session.send(
-                .data(message(#"{"target":"127.0.0.1:\#(service.port)"}"#), on: 3, flags: Frame.syn),
-                .update(3, credit: .max - 300_000))
-            try session.awaitAnswer(on: 3)
+            let sessions = try streams.map { try client.openSession(to: "sender", on: $0) }
+            for stream in streams { try client.send(.update(stream, credit: .max - (80 << 20))) }
             client.pauseReading()
             try agent.stays(within: 80 << 20) {
+                for session in sessions {
+                    try session.send(
+                        .data(message(#"{"target":"127.0.0.1:\#(service.port)"}"#), on: 3, flags: Frame.syn),
+                        .update(3, credit: .max - 300_000))
+                }
                 let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
                 #expect(line.contains("it does not take what it let others send"))
                 try honest.check()
