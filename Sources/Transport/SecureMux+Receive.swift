@@ -185,6 +185,12 @@ extension SecureMux {
         }
     }
 
+    /// Passes back what came before the stream was spliced: its peer may give credit at any time, with the opening too.
+    func passBackEarly(_ stream: MuxStream, sent: Int) {
+        let early = session.sendCredit(stream.id) + sent - Protocol.initialWindow
+        if early > 0 { passBack(early, of: stream) }
+    }
+
     private func finished(_ stream: MuxStream) {
         finishRun()
         stream.peerHasFinished = true

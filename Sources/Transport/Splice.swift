@@ -33,6 +33,7 @@ extension MuxStream {
         eventLoop.assertInEventLoop()
         guard !isGone else { return peer.hop { $0.reset() } }
         splice = Splice(peer: peer, ownCredit: sent, settlement: settlement, turn: turn)
+        mux?.passBackEarly(self, sent: sent)
         if peerHasFinished { peer.hop { $0.finish() } }
     }
 
