@@ -2,13 +2,15 @@ import Wire
 
 /// A relay with two links, one to an honest peer and one to a hostile one, who are agent and client or the other way
 /// round. Whatever the hostile one sends, on the link or into a tunnel, the relay keeps every rule of PROTOCOL §3 towards
-/// the honest one, whose link lives on.
+/// the honest one, whose link lives on, and the books of what goes through it balance (`Ledger`).
 func links(_ input: Input) {
     var input = input
     let setup = input.byte()
     let relay = RelayFixture()
-    let honest = HonestPeer(relay.link(.honest), role: setup & 1 == 0 ? .agent : .client)
-    let hostile = HostilePeer(relay.link(.hostile), role: setup & 1 == 0 ? .client : .agent)
+    let ends = [relay.link(.honest), relay.link(.hostile)]
+    let honest = HonestPeer(ends[0], role: setup & 1 == 0 ? .agent : .client)
+    let hostile = HostilePeer(ends[1], role: setup & 1 == 0 ? .client : .agent)
+    let ledger = Ledger(ends, honestRole: setup & 1 == 0 ? .agent : .client)
     relay.settle()
     // Most inputs are about what an admitted peer may do.
     honest.sayHello()
@@ -18,10 +20,12 @@ func links(_ input: Input) {
         act(&input, honest, hostile)
         relay.settle()
         honest.check()
+        ledger.check()
     }
     hostile.reads(true)
     relay.settle()
     honest.check()
+    ledger.check()
     relay.end()
 }
 

@@ -48,7 +48,7 @@ final class HonestPeer {
         guard let id = tunnel(place), case .some(nil) = tunnels[id] else { return }
         let count = min(count, session.sendCredit(id), filler)
         filler -= count
-        send([UInt8](repeating: 0x5a, count: count), on: id)
+        send((0..<count).map { UInt8(truncatingIfNeeded: ($0 + filler) &* 5) }, on: id)
     }
 
     func finish(_ place: UInt8) {
@@ -188,7 +188,7 @@ final class HostilePeer {
     func send(_ header: FrameHeader, payloadCount: Int) {
         let count = min(payloadCount, filler)
         filler -= count
-        end.send(encoded(header) + [UInt8](repeating: 0x21, count: count))
+        end.send(encoded(header) + (0..<count).map { UInt8(truncatingIfNeeded: ($0 + filler) &* 7) })
     }
 
     func send(plaintext: [UInt8]) {

@@ -76,6 +76,10 @@ final class FarEnd: Carrier {
     var isWritable = true
     /// What the peer does with what it has decrypted.
     var onPlaintext: ([UInt8]) -> Void = { _ in }
+    /// Told what goes both ways, and that something other than records of TLS went to the relay.
+    var onSaid: ([UInt8]) -> Void = { _ in }
+    var onHeard: ([UInt8]) -> Void = { _ in }
+    var onTampering: () -> Void = {}
     private var isEstablished = false
     private(set) var isClosed = false
 
@@ -117,6 +121,7 @@ final class FarEnd: Carrier {
                 }
                 var plaintext = [UInt8](repeating: 0, count: 16 * 1024)
                 while case .bytes(let count) = try plaintext.withUnsafeMutableBytes({ try tls.read(into: $0) }) {
+                    onHeard(Array(plaintext.prefix(count)))
                     onPlaintext(Array(plaintext.prefix(count)))
                 }
             } catch {
@@ -132,10 +137,12 @@ final class FarEnd: Carrier {
             try sealed.withUnsafeMutableBytes { try tls.write(plaintext, into: $0) }
         }
         toRelay += sealed.prefix(produced ?? 0)
+        if produced != nil { onSaid(plaintext) }
         takeOutput()
     }
 
     func send(ciphertext: [UInt8]) {
+        if !ciphertext.isEmpty { onTampering() }
         toRelay += ciphertext
     }
 
