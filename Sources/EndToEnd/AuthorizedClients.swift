@@ -63,46 +63,12 @@ private struct Snapshot {
         guard let file = try KeyFile.open(path, O_RDONLY) else {
             throw .file(path: path, reason: "does not exist")
         }
-        // Before the contents: an edit in between then shows as a change.
-        let version = FileVersion(try file.status())
+        version = FileVersion(try file.status())
         keys = Set(try file.readLines(.optional).all.map(\.key))
         failure = nil
-        self.version = version.isSettled ? version : nil
     }
 
     func isCurrent(_ path: String) -> Bool {
-        var status = stat()
-        guard let version, stat(path, &status) == 0 else { return false }
-        return version == FileVersion(status)
-    }
-}
-
-/// What changes when a file is edited or replaced.
-private struct FileVersion: Equatable {
-    private let device: dev_t
-    private let inode: ino_t
-    private let size: off_t
-    private let seconds: Int
-    private let nanoseconds: Int
-
-    init(_ status: stat) {
-        device = status.st_dev
-        inode = status.st_ino
-        size = status.st_size
-        // The time of the last change, unlike that of the last modification, cannot be set back.
-        #if canImport(Darwin)
-        let time = status.st_ctimespec
-        #else
-        let time = status.st_ctim
-        #endif
-        seconds = time.tv_sec
-        nanoseconds = time.tv_nsec
-    }
-
-    /// Whether the last change is so long ago that another would show: file systems count in steps of up to two seconds.
-    var isSettled: Bool {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return now.tv_sec - seconds > 2
+        version?.isCurrent(at: path) ?? false
     }
 }
