@@ -76,6 +76,39 @@ import Musl
         withExtendedLifetime(again) {}
     }
 
+    /// Code that is loaded into the real program tries it. What the log says that this kernel cannot confine is free, and
+    /// nothing else.
+    @Test(.enabled(if: currentEnvironment()["ADIT_SANITIZER"] == nil), arguments: [true, false])
+    func `dials no port but those that its role needs, and sends nobody else a signal`(isConfined: Bool) throws {
+        let elsewhere = try Listener()
+        let victim = try Process("/bin/sleep", ["600"])
+        let intruder = try Intruder(ports: [elsewhere.port, echo.port], victim: victim.processID)
+        let options = isConfined ? [] : ["--no-sandbox"]
+        let relay =
+            try isConfined
+            ? site.relay(through: intruder.launcher) : site.relay("--no-sandbox", through: intruder.launcher)
+        let agent = try site.agent(
+            at: relay.address, target: echo.address, through: intruder.launcher, options: options)
+        try agent.waitUntilRegistered()
+        let connect = try site.connect(at: relay.address, through: intruder.launcher, options: options)
+        #expect(try Connection(to: connect.waitForTunnel()).echoes("hello"))
+
+        for (process, mayReachTarget) in [(relay.process, false), (agent, true), (connect, false)] {
+            let log = try process.errors.waitForLine(containing: "Sandbox ")
+            let arePortsFree = !isConfined || log.contains("Landlock (") || log.contains("TCP connections (")
+            let areSignalsFree = !isConfined || log.contains("Landlock (") || log.contains("signals (")
+            process.send(SIGUSR2)
+            for (what, isFree, error) in [
+                ("port \(elsewhere.port)", arePortsFree, EACCES),
+                ("port \(echo.port)", arePortsFree || mayReachTarget, EACCES),
+                ("signal \(victim.processID)", areSignalsFree, EPERM),
+            ] {
+                try process.errors.waitForLine(containing: "intruder: \(what): \(isFree ? 0 : error)")
+            }
+        }
+        #expect(try Connection(to: connect.waitForTunnel()).echoes("still here"))
+    }
+
     /// To its own user a process that allows no core dump belongs to root.
     @Test(arguments: [([], 0), (["--allow-core-dumps"], 65_534)] as [([String], UInt32)])
     func `shows its memory to nobody of the same user, unless asked to`(options: [String], owner: UInt32) throws {
@@ -92,6 +125,27 @@ import Musl
         var status = stat()
         try #require(stat("/proc/\(relay.processID)/mem", &status) == 0)
         #expect(status.st_uid == owner)
+    }
+}
+
+/// A library that does in a process what somebody might who has taken it over; see Tests/Intruder.
+private struct Intruder {
+    /// Runs a program with the library in it.
+    let launcher: [String]
+    private let directory: TemporaryDirectory
+
+    init(ports: [UInt16], victim: pid_t) throws {
+        directory = try TemporaryDirectory()
+        let library = "\(directory.path)/intruder.so"
+        let source = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/Intruder/intruder.c"
+        let compiler = try Program.path("cc", package: "gcc")
+        let made = try Process.run(
+            compiler, ["-std=c11", "-D_GNU_SOURCE", "-fPIC", "-shared", "-o", library, source])
+        guard made.end == .exited(0) else { throw ProcessError(made.errors) }
+        launcher = [
+            try Program.path("env", package: "coreutils"), "LD_PRELOAD=\(library)", "INTRUDER_VICTIM=\(victim)",
+            "INTRUDER_PORTS=\(ports.map(String.init).joined(separator: ","))",
+        ]
     }
 }
 #endif
