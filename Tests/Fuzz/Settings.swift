@@ -11,11 +11,17 @@ func settings(_ input: Input) {
     let pattern = String(decoding: input.line(), as: UTF8.self)
     matches(pattern, String(decoding: input.rest.prefix(64), as: UTF8.self))
     write(input.rest, to: "settings")
-    if let file = try? EnvironmentFile(path: "settings") {
-        for (name, value) in file.variables {
-            expect(!name.contains("\n") && !value.contains("\n"), "a setting of two lines: \(name)")
-            judge(value)
-        }
+    let file = try? EnvironmentFile(path: "settings")
+    let reference = String(validating: input.rest, as: UTF8.self).flatMap { text in
+        SettingsReference(text, prefix: "ADIT_") { name in
+            OptionName.allCases.contains { $0 != .config && $0.variable == name }
+        }.variables
+    }
+    expect(
+        file?.variables == reference, "\(String(describing: file)) is read, \(String(describing: reference)) written")
+    for (name, value) in file?.variables ?? [:] {
+        expect(!name.contains("\n") && !value.contains("\n"), "a setting of two lines: \(name)")
+        judge(value)
     }
     judge(pattern)
 }
@@ -23,22 +29,40 @@ func settings(_ input: Input) {
 private func judge(_ text: String) {
     if let address = HostPort(text) {
         expect(HostPort(address.description) == address, "\(address) is not what it was")
+        // Ports may have leading zeros.
+        expect(host(of: address.description) == host(of: text), "\(text.debugDescription) is read as \(address)")
         expect((1...255).contains(address.host.utf8.count), "a host of \(address.host.utf8.count) bytes")
         expect(!address.host.utf8.contains { $0 <= 0x20 || $0 >= 0x7f }, "a host of foreign characters")
     }
     if let id = AgentID(text) { expect(id.description == text, "\(id) is not what it was") }
-    if let lifetime = Lifetime(text) {
-        expect((1...Lifetime.maximumSeconds).contains(lifetime.seconds), "a lifetime of \(lifetime.seconds) s")
-    }
+    expect(Lifetime(text)?.seconds == secondsReference(text), "\(text.debugDescription) is not a duration")
     if let key = Fingerprint(text) { expect(key.description == text, "\(key) is not what it was") }
-    if let target = ValueFormat.target.parse(text) { expect(target.port > 0, "a target without a port") }
-    if let ports = ValueFormat.portRange.parse(text) { expect(ports.lowerBound > 0, "ports from 0") }
+    if let target = ValueFormat.target.parse(text) {
+        expect(target.port > 0, "a target without a port")
+        let host = target.host.lowercased()
+        expect(
+            host == "localhost" || host.hasPrefix("127.")
+                || host.contains(":") && host.allSatisfy { "0:.1".contains($0) },
+            "a target elsewhere: \(target)")
+    }
+    if let ports = ValueFormat.portRange.parse(text) {
+        expect(ports.lowerBound > 0, "ports from 0")
+        let ends = text.split(separator: "-").map { Int($0) }
+        expect(ends == [Int(ports.lowerBound), Int(ports.upperBound)], "\(text) is \(ports)")
+    }
     if let subject = ValueFormat.name.parse(text) { expect(subject.isPrintable, "a subject that is not printable") }
     _ = ValueFormat.agentPattern.parse(text)
-    _ = ValueFormat.boolean.parse(text)
+    if let answer = ValueFormat.boolean.parse(text) {
+        expect(
+            (answer ? ["true", "yes", "1"] : ["false", "no", "0"]).contains(text.lowercased()), "\(text) is \(answer)")
+    }
     expect(text.printable.isPrintable, "\(text.debugDescription) cannot be made printable")
     expect(Printable(text).description.unicodeScalars.count <= 500, "Printable is too long")
     expect(!jsonLine([(text, text)]).contains("\n"), "a log line of two lines")
+}
+
+private func host(of address: String) -> Substring {
+    address[..<(address.lastIndex(of: ":") ?? address.endIndex)]
 }
 
 /// A glob against its definition, solved the slow way.
