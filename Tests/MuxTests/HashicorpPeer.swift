@@ -262,18 +262,13 @@ extension HashicorpPeer {
         return process
     }
 
-    /// The peer's path: `ADIT_YAMUX_PEER`, else where the build command below puts it.
+    /// The peer's path: `ADIT_YAMUX_PEER`, else where deploy/build-yamux-peer puts it.
     private static func executable() throws -> String {
         if let path = getenv("ADIT_YAMUX_PEER") { return String(cString: path) }
         let root = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
         let path = "\(root)/.build/interop-yamux"
         guard access(path, X_OK) == 0 else {
-            throw Failure(
-                description: """
-                    hashicorp's peer is not built. With Debian's golang-go and golang-github-hashicorp-yamux-dev, in the \
-                    package's root: GO111MODULE=off GOPATH=/usr/share/gocode \
-                    go build -o .build/interop-yamux ./Tests/Interop/yamux-peer
-                    """)
+            throw Failure(description: "hashicorp's peer is not built: run deploy/build-yamux-peer")
         }
         return path
     }

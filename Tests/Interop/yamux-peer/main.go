@@ -1,7 +1,5 @@
 // Command yamux-peer is hashicorp/yamux as a judge of our Mux: it speaks yamux on the socket that it gets as standard
-// input, in either role, and does what the first line of each stream asks for. See HashicorpInteropTests.
-//
-//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o .build/interop-yamux ./Tests/Interop/yamux-peer
+// input, in either role, and does what the first line of each stream asks for. See HashicorpInteropTests. deploy/build-yamux-peer builds it.
 package main
 
 import (
