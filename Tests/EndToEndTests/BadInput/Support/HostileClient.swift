@@ -88,8 +88,13 @@ final class HostileClient: Sendable {
     func awaitFrame(_ what: String, _ condition: (Frame) -> Bool) throws {
         let hasCome = try eventually(within: .seconds(10)) {
             if received.contains(where: condition) { return true }
-            guard process.end == nil else { throw ProcessError("ended without \(what): \(process.transcript)") }
-            return false
+            guard process.end != nil else { return false }
+            // It may have ended since; this waits until the last that it received is there.
+            try process.wait()
+            guard received.contains(where: condition) else {
+                throw ProcessError("ended without \(what): \(process.transcript)")
+            }
+            return true
         }
         guard hasCome else { throw ProcessError("no frame like \(what): \(process.transcript)") }
     }
