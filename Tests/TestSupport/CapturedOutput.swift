@@ -25,6 +25,7 @@ package final class CapturedOutput: Sendable {
                 guard count > 0 else { break }
                 state.change { $0.bytes += chunk.prefix(count) }
             }
+            Sanitizer.passOnReport(in: state.change { $0.bytes }, of: name)
             state.change { $0.hasEnded = true }
             end.close()
         }

@@ -118,8 +118,9 @@ func spawn(
     posix_spawnattr_setsigdefault(&attributes, &all)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
+    let environment = (environment ?? currentEnvironment()).merging(Sanitizer.options) { $1 }
     return try withCStrings(command) { argv in
-        try withCStrings((environment ?? currentEnvironment()).map { "\($0.key)=\($0.value)" }) { envp in
+        try withCStrings(environment.map { "\($0.key)=\($0.value)" }) { envp in
             try spawning.withLock { _ in
                 var processID: pid_t = 0
                 let code = posix_spawn(&processID, command[0], &actions, &attributes, argv, envp)

@@ -18,7 +18,7 @@ import Musl
     }
 
     /// ThreadSanitizer has a thread of its own from before the first line of ours.
-    @Test(.enabled(if: currentEnvironment()["ADIT_SANITIZER"] != "thread"))
+    @Test(.enabled(if: Sanitizer.name != "thread"))
     func `gains no privilege, on any of its threads, in any role`() throws {
         let relay = try site.relay()
         let agent = try site.registeredAgent(at: relay.address, target: echo.address)

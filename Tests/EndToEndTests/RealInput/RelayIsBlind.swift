@@ -5,7 +5,7 @@ import Testing
 /// What somebody who owns the relay's machine can get hold of: all that goes over its sockets, and all its memory.
 @Suite(.serialized) struct `the relay` {
     /// A core that holds a sanitizer's shadow memory has terabytes.
-    @Test(.enabled(if: currentEnvironment()["ADIT_SANITIZER"] == nil))
+    @Test(.enabled(if: Sanitizer.name == nil))
     func `has nothing of what goes through it, neither on its sockets nor in its memory`() throws {
         let (request, answer) = (randomHex(bytes: 32), randomHex(bytes: 32))
         let directory = try TemporaryDirectory()

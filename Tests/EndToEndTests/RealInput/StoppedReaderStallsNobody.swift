@@ -13,7 +13,7 @@ import Testing
     private static let mostGrowthBytes = 64 << 20
 
     /// Memory and latency are a sanitizer's own where there is one.
-    @Test(.enabled(if: currentEnvironment()["ADIT_SANITIZER"] == nil))
+    @Test(.enabled(if: Sanitizer.name == nil))
     func `stalls nobody else, costs bounded memory, and gets every byte in the end`() throws {
         let sent = Monitor(0)
         let service = try Service { try serve($0, sent) }
