@@ -19,7 +19,7 @@ final class TokenTerm {
     private let hall: Hall
     /// Holds us too, until it ends.
     private let link: PeerLink
-    private var timer: Scheduled<Void>?
+    private var timer: NIOScheduledCallback?
     private var isTold = false
     private var renewed = NIODeadline.distantPast
 
@@ -41,7 +41,8 @@ final class TokenTerm {
             link.tell(Notice(tokenExpiresIn: rest))
         }
         let wait = rest > TokenTerm.notice ? min(rest - TokenTerm.notice, TokenTerm.longestWait) : rest
-        timer = link.mux.eventLoop.assumeIsolated().scheduleTask(in: .seconds(wait)) { [self] in proceed() }
+        // Only an event loop that shuts down takes no more.
+        timer = try? link.mux.eventLoop.assumeIsolated().scheduleCallback(in: .seconds(wait), handler: self)
     }
 
     func cancel() {
@@ -70,6 +71,12 @@ final class TokenTerm {
         } catch {
             link.tell(Notice(renewal: .refused(error)))
         }
+    }
+}
+
+extension TokenTerm: NIOScheduledCallbackHandler {
+    func handleScheduledCallback(eventLoop: some EventLoop) {
+        proceed()
     }
 }
 

@@ -22,7 +22,7 @@ package final class Link: ChannelInboundHandler {
     package let mux: SecureMux
     /// Nil outside the channel's life, and once the link has moved to another channel.
     private(set) var context: ChannelHandlerContext?
-    private var timer: Scheduled<Void>?
+    private var timer: NIOScheduledCallback?
     private var deadline: Scheduled<Void>?
     let limits: LinkLimits
     private let handshakeDeadline: NIODeadline
@@ -75,10 +75,8 @@ package final class Link: ChannelInboundHandler {
     }
 
     private func scheduleTick(_ eventLoop: any EventLoop) {
-        timer = eventLoop.assumeIsolated().scheduleTask(in: Link.keepaliveInterval) {
-            self.tick()
-            if let context = self.context { self.scheduleTick(context.eventLoop) }
-        }
+        // Only an event loop that shuts down takes no more.
+        timer = try? eventLoop.assumeIsolated().scheduleCallback(in: Link.keepaliveInterval, handler: self)
     }
 
     private func tick() {
@@ -125,8 +123,8 @@ package final class Link: ChannelInboundHandler {
     func leave() {
         forgetBacklog()
         timer?.cancel()
-        deadline?.cancel()
         timer = nil
+        deadline?.cancel()
         deadline = nil
         context = nil
     }
@@ -135,6 +133,13 @@ package final class Link: ChannelInboundHandler {
     package static func reason(of error: any Error) -> String {
         guard let error = error as? IOError else { return "\(error)" }
         return String(cString: strerror(error.errnoCode)).lowercased()
+    }
+}
+
+extension Link: NIOScheduledCallbackHandler {
+    package func handleScheduledCallback(eventLoop: some EventLoop) {
+        tick()
+        if context != nil { scheduleTick(eventLoop) }
     }
 }
 
