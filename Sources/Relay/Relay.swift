@@ -57,7 +57,7 @@ package struct Relay: Sendable {
         let listener = try await listen(on: group)
         listening(listener.address)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await MemoryTrim.run(at: hall.door) }
+            group.addTask { await MemoryTrim.run(at: hall.door, giveBack: configuration.giveBackMemory) }
             defer { group.cancelAll() }
             try await listener.serve()
         }

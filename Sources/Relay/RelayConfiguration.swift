@@ -11,6 +11,7 @@ package struct RelayConfiguration: Sendable {
     let revocations: Revocations
     let requireScope: Bool
     let limits: RelayLimits
+    let giveBackMemory: @Sendable () -> Void
 
     /// - Parameters:
     ///   - listen: port 0 chooses one, out of `portRange` if that is given.
@@ -18,9 +19,11 @@ package struct RelayConfiguration: Sendable {
     ///   - verifier, revocations: which tokens to take; `Relay.use` replaces either later.
     ///   - requireScope: refuse tokens without `role`, and clients' without `allowed_agents`.
     ///   - limits: what others may have at once.
+    ///   - giveBackMemory: called when a crowd of connections has left.
     package init(
         listen: HostPort, portRange: ClosedRange<UInt16>?, identity: Identity, verifier: TokenVerifier,
-        revocations: Revocations, requireScope: Bool, limits: RelayLimits
+        revocations: Revocations, requireScope: Bool, limits: RelayLimits,
+        giveBackMemory: @escaping @Sendable () -> Void
     ) {
         self.listen = listen
         self.portRange = portRange
@@ -29,6 +32,7 @@ package struct RelayConfiguration: Sendable {
         self.revocations = revocations
         self.requireScope = requireScope
         self.limits = limits
+        self.giveBackMemory = giveBackMemory
     }
 }
 

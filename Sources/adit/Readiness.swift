@@ -1,4 +1,3 @@
-import CSandbox
 import Synchronization
 
 #if canImport(Glibc)
@@ -19,17 +18,13 @@ final class Readiness: Sendable {
         socketPath = environment["NOTIFY_SOCKET"]
     }
 
-    /// Start-up is over; only the first call counts. What depends on us may start, and what only the start needed may go.
+    /// Start-up is over; only the first call counts. What depends on us may start.
     func ready() {
         let isFirst = isReady.withLock { isReady in
             defer { isReady = true }
             return !isReady
         }
-        guard isFirst else { return }
-        notify("READY=1")
-        // A start reads arguments and keys and prepares the runtime, and Linux maps 16 pages where one is touched: most of
-        // what is in memory now is not needed again. Where it cannot be given back nothing is lost.
-        _ = adit_release_program_pages()
+        if isFirst { notify("READY=1") }
     }
 
     /// We are going, and shall be given the time to.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CSandbox
 import Logging
 import Relay
 import TLSEngine
@@ -110,7 +111,8 @@ struct RelayTCPCommand: RoleCommand {
         let relay = Relay(
             configuration: RelayConfiguration(
                 listen: listen, portRange: portRange, identity: identity, verifier: verifier,
-                revocations: revocations, requireScope: requireScope, limits: limits),
+                revocations: revocations, requireScope: requireScope, limits: limits,
+                giveBackMemory: { _ = adit_give_back_memory() }),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)
         try await RoleService.run(readiness: readiness, logger: logger) {

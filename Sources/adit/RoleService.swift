@@ -28,7 +28,8 @@ struct RoleService: Service {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
-                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, serviceName: "adit")
+                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, serviceName: "adit"),
+                    .init(service: IdleMemory(), successTerminationBehavior: .ignore, serviceName: "idle memory"),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger))

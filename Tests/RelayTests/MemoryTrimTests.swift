@@ -9,7 +9,9 @@ import Testing
         // For a crowd that came and went between two looks.
         ([(5000, 3)], [0]),
         // Not for a few.
-        ([(255, 0), (255, 0)], []),
+        ([(63, 0), (63, 0)], []),
+        // For the rest of a crowd of which the most had left.
+        ([(5000, 100), (100, 1)], [0, 1]),
     ])
     func `when a crowd has left`(_ looks: [(peak: Int, now: Int)], _ trims: [Int]) {
         var trim = MemoryTrim()

@@ -30,8 +30,8 @@ int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights);
 /// Holds the calling thread, and those that it makes later, to the rules, for ever. Needs `adit_forbid_new_privileges`.
 int adit_landlock_apply(int rules);
 
-/// Unmaps the pages of the program and its libraries that are read-only and as in their files. What is still in use comes
-/// back from the page cache by itself.
-int adit_release_program_pages(void);
+/// Gives back to the system memory that was freed, and unmaps the pages of the program and its libraries that are
+/// read-only and as in their files. What of those is still in use comes back from the page cache by itself.
+int adit_give_back_memory(void);
 
 #endif

@@ -152,8 +152,11 @@ def mixed(bench):
 # ----------------------------------------------------------------------------------------------- memory, and starts
 
 def idle(bench):
-    """Resident memory of each role when nothing happens, and what a held connection adds. One service, one tunnel."""
-    settle, count = 1.0, 200 if bench.options.quick else 1000
+    """Resident memory of each role when nothing happens, and what a held connection adds. One service, one tunnel.
+
+    A connection adds what no file backs. Pages of the program come and go for all of them together.
+    """
+    settle, count = 4.0, 200 if bench.options.quick else 1000
     with bench.chains(["http"]) as started:
         for chain in started[1:]:
             try:
@@ -162,7 +165,7 @@ def idle(bench):
                 before, anonymous = memory_bytes(chain.roles), memory_bytes(chain.roles, "Anonymous")
                 with loads.held(chain.entrances["http"], count) as connections:
                     time.sleep(settle)
-                    during = memory_bytes(chain.roles)
+                    during = memory_bytes(chain.roles, "Anonymous")
                     for connection in connections:
                         loads.get(connection)  # what was measured is connections that work
             except (loads.LoadFailure, OSError) as error:
@@ -171,7 +174,7 @@ def idle(bench):
             for role in chain.roles:
                 bench.add(chain.name, f"{role} MB", before[role] / 1e6)
                 bench.add(chain.name, f"{role} anonymous MB", anonymous[role] / 1e6)
-                bench.add(chain.name, f"{role} B per held connection", (during[role] - before[role]) / count)
+                bench.add(chain.name, f"{role} B per held connection", (during[role] - anonymous[role]) / count)
 
 
 def fleet_of_agents(bench):
@@ -190,16 +193,16 @@ def fleet_of_agents(bench):
         relay = {"relay": adit.roles["relay"]}
         adit.run("key", "generate", "--state-dir", adit.folder / "fleet")
         with contextlib.ExitStack() as fleets:
-            # What the first ones need, pages of the program among it, is nobody's share.
+            # What the first ones need is nobody's share.
             first = fleets.enter_context(fleet_process(adit, "first", 100, cpus - relay_cpu or cpus))
             loads.last_json(first.stdout.readline() or first.stderr.read(), "")
             time.sleep(1)
-            memory, cpu = memory_bytes(relay)["relay"], cpu_seconds(relay)["relay"]
+            memory, cpu = memory_bytes(relay, "Anonymous")["relay"], cpu_seconds(relay)["relay"]
             agents = fleets.enter_context(fleet_process(adit, "bench", count, cpus - relay_cpu or cpus))
             registered = loads.last_json(agents.stdout.readline() or agents.stderr.read(), "")
             used = cpu_seconds(relay)["relay"] - cpu
             time.sleep(2)
-            bench.add("adit", "relay KiB per idle agent", (memory_bytes(relay)["relay"] - memory) / count / 1024)
+            bench.add("adit", "relay KiB per idle agent", (memory_bytes(relay, "Anonymous")["relay"] - memory) / count / 1024)
             bench.add("adit", "registrations /s", count / registered["seconds"])
             bench.add("adit", "registrations per CPU-s of the relay", count / used)
             # Longer than a silent link lives: those that are still there answered their pings.

@@ -15,11 +15,20 @@ func readLink(_ path: String) -> String? {
 }
 
 extension Process {
-    /// The bytes of memory that the process has in use now (VmRSS).
+    /// The bytes of memory that the process has in use now.
     func residentBytes() throws -> Int {
-        let line = try text(of: "/proc/\(processID)/status").split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-        guard let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
-            throw ProcessError("no VmRSS for \(processID)")
+        try memory("VmRSS")
+    }
+
+    /// What of them no file backs: all that it can have been made to hold.
+    func anonymousBytes() throws -> Int {
+        try memory("RssAnon")
+    }
+
+    private func memory(_ kind: String) throws -> Int {
+        let line = try text(of: "/proc/\(processID)/status").split(separator: "\n").first { $0.hasPrefix(kind + ":") }
+        guard let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
+            throw ProcessError("no \(kind) for \(processID)")
         }
         return kibibytes * 1024
     }
