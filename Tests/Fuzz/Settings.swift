@@ -1,11 +1,13 @@
 import TLSEngine
+import Tokens
 import Wire
 
 @testable import Relay
 @testable import adit
 
-/// A configuration file, each value of it as an option of every kind, and names and patterns: what is read is written
-/// the same again, and a pattern matches what the definition says.
+/// A configuration file, which says what a second reading says; each value of it as an option of every kind, and names and
+/// patterns: what is read is written the same again, and a pattern matches what the definition says. The same file as one of
+/// secrets, and of revocations.
 func settings(_ input: Input) {
     var input = input
     let pattern = String(decoding: input.line(), as: UTF8.self)
@@ -24,6 +26,26 @@ func settings(_ input: Input) {
         judge(value)
     }
     judge(pattern)
+    judgeTrust(Array(input.rest))
+}
+
+/// A relay's secrets and revocations.
+private func judgeTrust(_ file: [UInt8]) {
+    if let ring = try? Keyring(reading: file, allowShort: true) {
+        expect(!ring.keys.isEmpty, "a ring without a key")
+        expect(Set(ring.keys.map(\.id)).count == ring.keys.count, "two keys of one name")
+        let text = String(decoding: file, as: UTF8.self)
+        for id in ring.keys.compactMap(\.id) { expect(text.contains("kid=\(id)"), "a key by the name of \(id)") }
+    }
+    guard let revocations = try? Revocations(reading: file) else { return }
+    for line in file.split(separator: 0x0a) where line.allSatisfy({ $0 < 0x80 }) {
+        let fields = line.split { [0x20, 0x09, 0x0d].contains($0) }.prefix { $0.first != UInt8(ascii: "#") }
+        expect(fields.count <= 1, "a line of \(fields.count) token IDs")
+        guard let field = fields.first else { continue }
+        let id = String(decoding: field, as: UTF8.self)
+        let claims = Claims(subject: "laptop", issuedAt: 0, expiresAt: 1, tokenID: id)
+        expect(revocations.contains(claims), "\(id.debugDescription) is not revoked")
+    }
 }
 
 private func judge(_ text: String) {
@@ -33,6 +55,10 @@ private func judge(_ text: String) {
         expect(host(of: address.description) == host(of: text), "\(text.debugDescription) is read as \(address)")
         expect((1...255).contains(address.host.utf8.count), "a host of \(address.host.utf8.count) bytes")
         expect(!address.host.utf8.contains { $0 <= 0x20 || $0 >= 0x7f }, "a host of foreign characters")
+    }
+    if let string = ConnectionString(text) {
+        expect(ConnectionString(string.description) == string, "\(string) is not what it was")
+        expect(string.relay.port > 0 && !string.description.contains(" "), "\(string) cannot be dialed")
     }
     if let id = AgentID(text) { expect(id.description == text, "\(id) is not what it was") }
     expect(Lifetime(text)?.seconds == secondsReference(text), "\(text.debugDescription) is not a duration")
