@@ -47,7 +47,7 @@ package final class RelayLink: @unchecked Sendable {
     private let mux: SecureMux
     private let hello: Hello
     private let trusted: @Sendable (PeerCertificate) -> Void
-    private let end: EventLoopPromise<LinkFailure>
+    let end: EventLoopPromise<LinkFailure>
     private let isOver = Atomic(false)
     private var admitted: EventLoopPromise<RelayLink>?
     private var timeout: Scheduled<Void>?
@@ -59,7 +59,7 @@ package final class RelayLink: @unchecked Sendable {
     /// Owns the streams that the relay opens. Set it in `prepare`; without it they are reset.
     package var onOpened: ((MuxStream) -> Void)?
 
-    private init(
+    init(
         mux: SecureMux, hello: Hello, dial: RelayDial, admitted: EventLoopPromise<RelayLink>
     ) {
         eventLoop = mux.eventLoop

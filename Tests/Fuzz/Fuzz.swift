@@ -25,6 +25,7 @@ private func runFuzzer(
     private static let targets: [(name: String, judge: Judge)] = [
         ("frames", { judge($0, $1, frames) }),
         ("links", { judge($0, $1, links) }),
+        ("sessions", { judge($0, $1, sessions) }),
         ("messages", { judge($0, $1, messages) }),
         ("tokens", { judge($0, $1, tokens) }),
         ("keys", { judge($0, $1, keys) }),
