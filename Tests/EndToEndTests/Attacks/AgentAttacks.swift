@@ -75,21 +75,17 @@ enum AgentSessionCrime: CaseIterable, Sendable {
 }
 
 @Suite(.serialized) struct `a hostile agent` {
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
     private let identity: Identity
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
         identity = try Identity.generate(commonName: "evil")
     }
 
     /// A connect whose tunnel to the agent `evil` each time ends as `act` says.
     private func connect(_ act: @escaping @Sendable (FrameLine, UInt32) throws -> Void) throws -> (FrameLine, Process) {
-        let agent = try FrameLine.agent("evil", at: relay, in: site, identity: identity)
+        let agent = try FrameLine.agent("evil", at: scene.relay, in: scene.site, identity: identity)
         agent.listen({ frame in
             guard frame.isData(on: frame.stream), frame.stream > 1,
                 String(decoding: frame.payload.prefix(18), as: UTF8.self).contains("client_address")
@@ -97,7 +93,7 @@ enum AgentSessionCrime: CaseIterable, Sendable {
             try? agent.send(.update(frame.stream, flags: Frame.ack, credit: frame.length))
             try? act(agent, frame.stream)
         })
-        return (agent, try site.connect(to: "evil", at: relay.address))
+        return (agent, try scene.site.connect(to: "evil", at: scene.relay.address))
     }
 
     @Test(arguments: AgentCrime.allCases)
@@ -109,14 +105,14 @@ enum AgentSessionCrime: CaseIterable, Sendable {
         try connect.errors.waitForLine(containing: "; trying again in ", occurrence: 2)
         #expect(connect.end == nil)
         #expect(agent.end == nil)
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test func `that never answers is given up on after 10 s, and tried again`() throws {
         let (_, connect) = try connect { _, _ in }
         try connect.errors.waitForLine(containing: "the agent did not answer within 10 s; trying again in ")
         #expect(connect.end == nil)
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test(arguments: AgentLinkCrime.allCases)
@@ -124,8 +120,8 @@ enum AgentSessionCrime: CaseIterable, Sendable {
         let (agent, connect) = try connect { agent, stream in
             try agent.send(.data(message(#"{"accepted":{}}"#), on: stream, flags: Frame.ack))
         }
-        try relay.process.errors.waitForLine(containing: "Tunnel opened: client-id=laptop, agent-id=evil")
-        try relay.process.stays(within: 48 << 20) {
+        try scene.relay.process.errors.waitForLine(containing: "Tunnel opened: client-id=laptop, agent-id=evil")
+        try scene.relay.process.stays(within: 48 << 20) {
             switch crime {
             case .opensATunnel:
                 try agent.send(.data(message(#"{"agent_id":"honest"}"#), on: 3, flags: Frame.syn))
@@ -137,24 +133,24 @@ enum AgentSessionCrime: CaseIterable, Sendable {
             case .overflowsCredit:
                 try agent.send(.update(2, credit: .max), .update(2, credit: .max))
                 try agent.awaitEnd()
-                try relay.process.errors.waitForLine(containing: "credit overflow on stream 2")
+                try scene.relay.process.errors.waitForLine(containing: "credit overflow on stream 2")
             case .grantsEverything:
                 try agent.send(.update(2, credit: .max - 300_000))
             case .repeatsItsHello:
                 try agent.send(.data(message(#"{"version":1}"#), on: 1))
                 try agent.awaitEnd()
-                try relay.process.errors.waitForLine(
+                try scene.relay.process.errors.waitForLine(
                     containing: "Agent disconnected: agent-id=evil, ip=127.0.0.1, reason=malformed message: Renewal")
             case .floodsWithPings:
                 for number in 0..<100 { agent.flood(with: LinkFlood.pings.chunk(number), times: 1) }
             case .resetsFlood:
                 agent.flood(with: (0..<1000).flatMap { _ in Frame.update(2, flags: Frame.reset).bytes }, times: 100)
             }
-            try honest.check()
+            try scene.honest.check()
         }
         agent.drop()
-        try relay.process.errors.waitForLine(containing: "Agent disconnected: agent-id=evil, ")
-        try honest.check()
+        try scene.relay.process.errors.waitForLine(containing: "Agent disconnected: agent-id=evil, ")
+        try scene.honest.check()
     }
 
     @Test(arguments: AgentSessionCrime.allCases)
@@ -173,7 +169,7 @@ enum AgentSessionCrime: CaseIterable, Sendable {
             })
             try agent.send(.data(message(#"{"accepted":{}}"#), on: stream, flags: Frame.ack))
         }
-        // It says nothing: the crime may end its connection before it has.
+        // Who says nothing: the agent may have acted before a first word.
         let user = try Connection(to: connect.waitForTunnel())
         let end = try user.receiveToAnyEnd()
         #expect(end.wasReset)
@@ -190,6 +186,6 @@ enum AgentSessionCrime: CaseIterable, Sendable {
         case .answersTwice, .opensAStream, .sendsBeyondTheWindow, .resets: break
         }
         #expect(connect.end == nil)
-        try honest.check()
+        try scene.honest.check()
     }
 }

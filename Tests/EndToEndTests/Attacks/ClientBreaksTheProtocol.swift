@@ -69,42 +69,38 @@ enum TunnelCrime: CaseIterable, Sendable {
 }
 
 @Suite(.serialized) struct `a hostile client that breaks the protocol` {
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
     }
 
     @Test(arguments: ClientCrime.allCases)
     func `loses its link and its tunnels, and nobody else notices`(crime: ClientCrime) throws {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         try client.openTunnel()
         try client.send(plaintext: crime.frames.flatMap(\.bytes))
         try client.awaitEnd()
-        let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+        let line = try scene.relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
         #expect(line.contains(crime.reason))
-        try relay.process.errors.waitForLine(containing: "Tunnel closed: client-id=attacker, agent-id=honest")
-        try honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
-        try honest.check()
+        try scene.relay.process.errors.waitForLine(containing: "Tunnel closed: client-id=attacker, agent-id=honest")
+        try scene.honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
+        try scene.honest.check()
     }
 
     @Test(arguments: TunnelCrime.allCases)
     func `on a tunnel loses that tunnel, and nobody else notices`(crime: TunnelCrime) throws {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         if crime != .dataBeforeTheAnswer { try client.openTunnel() }
         try client.send(plaintext: crime.frames(on: 3).flatMap(\.bytes))
         try client.awaitFrame("the tunnel's reset") { $0.stream == 3 && $0.flags & Frame.reset != 0 }
-        try relay.process.errors.waitForLine(containing: "Tunnel closed: client-id=attacker, agent-id=honest")
+        try scene.relay.process.errors.waitForLine(containing: "Tunnel closed: client-id=attacker, agent-id=honest")
         try client.openTunnel(on: 5)
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test func `by opening streams after its go-away has them reset, and keeps what it had`() throws {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         let session = try client.openSession()
         try client.send(
             Frame(type: Frame.goAway, stream: 0, length: 0),
@@ -112,11 +108,11 @@ enum TunnelCrime: CaseIterable, Sendable {
         try client.awaitFrame("a reset") { $0.stream == 5 && $0.flags & Frame.reset != 0 }
         try session.send(.ping(77))
         try session.awaitFrame("an answer through the old tunnel") { $0.type == Frame.ping && $0.length == 77 }
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test func `by asking for more tunnels than a client may have is refused the rest, and keeps those`() throws {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         for stream in 1...300 {
             try client.send(
                 .data(message(#"{"agent_id":"honest"}"#), on: UInt32(1 + 2 * stream), flags: Frame.syn))
@@ -126,6 +122,6 @@ enum TunnelCrime: CaseIterable, Sendable {
         }
         #expect(answer.stream > 100)
         try client.awaitAnswer(on: 3)
-        try honest.check()
+        try scene.honest.check()
     }
 }

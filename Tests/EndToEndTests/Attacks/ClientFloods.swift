@@ -38,43 +38,40 @@ enum LinkFlood: CaseIterable, Sendable {
 @Suite(.serialized) struct `a hostile client that floods the relay` {
     private static let growth = 32 << 20
 
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
     }
 
     /// Whether the flood is cut off or borne to its end, none of it may be left.
     @Test(arguments: LinkFlood.allCases)
     func `costs it bounded memory, and nobody else notices`(flood: LinkFlood) throws {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         try client.openTunnel()
-        try relay.process.stays(within: Self.growth) {
+        try scene.relay.process.stays(within: Self.growth) {
             for number in 0..<100 {
                 do { try client.send(plaintext: flood.chunk(number)) } catch { break }
             }
-            try honest.check()
+            try scene.honest.check()
         }
         client.drop()
-        try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
-        try honest.check()
+        try scene.relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+        try scene.honest.check()
     }
 
     /// What it asks for has to go somewhere: the relay holds a bounded part of it, and then ends the link.
     @Test(arguments: [LinkFlood.pings, .requestsForNobody, .malformedRequests])
     func `with questions and reads no answers is cut off`(flood: LinkFlood) throws {
-        let client = try FrameLine.client(at: relay, in: site, receiveBuffer: 4096)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site, receiveBuffer: 4096)
         try client.openTunnel()
         client.pauseReading()
         let sending = Background {
             for number in 0..<100_000 { try client.send(plaintext: flood.chunk(number)) }
         }
-        try relay.process.stays(within: Self.growth) {
-            let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+        try scene.relay.process.stays(within: Self.growth) {
+            let line = try scene.relay.process.errors.waitForLine(
+                containing: "Client disconnected: client-id=attacker, ")
             // Pings come faster than the relay allows, or pile up unread before that shows.
             #expect(
                 line.contains("it does not read what it asks for")
@@ -82,7 +79,7 @@ enum LinkFlood: CaseIterable, Sendable {
         }
         client.drop()
         withExtendedLifetime(sending) {}
-        try honest.check()
+        try scene.honest.check()
     }
 
     /// A window is held for each tunnel of a client that reads nothing, and for all of them no more than this.
@@ -90,11 +87,11 @@ enum LinkFlood: CaseIterable, Sendable {
         let service = try Service { connection in
             while true { try connection.send(Array(repeating: 7, count: 1 << 20)) }
         }
-        let agent = try site.registeredAgent(
-            "sender", at: relay.address, target: "127.0.0.1:\(service.port)", state: "sender-agent")
-        let client = try FrameLine.client(of: ["sender"], at: relay, in: site, receiveBuffer: 4096)
+        let agent = try scene.site.registeredAgent(
+            "sender", at: scene.relay.address, target: "127.0.0.1:\(service.port)", state: "sender-agent")
+        let client = try FrameLine.client(of: ["sender"], at: scene.relay, in: scene.site, receiveBuffer: 4096)
         let streams = (0..<6).map { UInt32(3 + 2 * $0) }
-        try relay.process.stays(within: 80 << 20) {
+        try scene.relay.process.stays(within: 80 << 20) {
             let sessions = try streams.map { try client.openSession(to: "sender", on: $0) }
             for stream in streams { try client.send(.update(stream, credit: .max - (80 << 20))) }
             client.pauseReading()
@@ -104,9 +101,10 @@ enum LinkFlood: CaseIterable, Sendable {
                         .data(message(#"{"target":"127.0.0.1:\#(service.port)"}"#), on: 3, flags: Frame.syn),
                         .update(3, credit: .max - 300_000))
                 }
-                let line = try relay.process.errors.waitForLine(containing: "Client disconnected: client-id=attacker, ")
+                let line = try scene.relay.process.errors.waitForLine(
+                    containing: "Client disconnected: client-id=attacker, ")
                 #expect(line.contains("it does not take what it let others send"))
-                try honest.check()
+                try scene.honest.check()
             }
         }
     }

@@ -86,23 +86,19 @@ enum SessionFlood: CaseIterable, Sendable {
 
 /// The relay is honest, and so is a second client of the same agent.
 @Suite(.serialized) struct `a hostile client inside a session` {
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
         // From here on the target's connections are those of the attacker.
-        try honest.check()
+        try scene.honest.check()
     }
 
     /// A session with a forward, stream 3, that the target has taken.
     private func session() throws -> (client: FrameLine, session: FrameLine) {
-        let client = try FrameLine.client(at: relay, in: site)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         let session = try client.openSession()
-        try session.send(.data(message(#"{"target":"\#(honest.echo.address)"}"#), on: 3, flags: Frame.syn))
+        try session.send(.data(message(#"{"target":"\#(scene.honest.echo.address)"}"#), on: 3, flags: Frame.syn))
         try session.awaitAnswer(on: 3)
         return (client, session)
     }
@@ -111,18 +107,18 @@ enum SessionFlood: CaseIterable, Sendable {
     func `that breaks the protocol loses it, and nobody else notices`(crime: SessionCrime) throws {
         let (client, session) = try session()
         try session.send(plaintext: crime.frames.flatMap(\.bytes))
-        let line = try honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
+        let line = try scene.honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
         #expect(line.contains(crime.reason))
         try session.awaitEnd()
         // The link is the relay's business, and has done nothing wrong.
         #expect(client.end == nil)
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test(arguments: BadSessionHello.allCases)
     func `whose first message is no hello is refused by name, and reaches nothing`(hello: BadSessionHello) throws {
-        let before = honest.echo.connections
-        let client = try FrameLine.client(at: relay, in: site)
+        let before = scene.honest.echo.connections
+        let client = try FrameLine.client(at: scene.relay, in: scene.site)
         try client.openTunnel()
         let session = try client.session(on: 3, role: .client, identity: .generate(commonName: "attacker"))
         try session.start()
@@ -130,10 +126,10 @@ enum SessionFlood: CaseIterable, Sendable {
         let answer = try session.awaitFrame("a refusal") { $0.isData(on: 1) }
         #expect(String(decoding: answer.payload, as: UTF8.self).contains(#""code":"\#(hello.code)""#))
         // A forward that comes all the same is reset, not dialed.
-        try session.send(.data(message(#"{"target":"\#(honest.echo.address)"}"#), on: 3, flags: Frame.syn))
+        try session.send(.data(message(#"{"target":"\#(scene.honest.echo.address)"}"#), on: 3, flags: Frame.syn))
         try session.awaitFrame("a reset") { $0.stream == 3 && $0.flags & Frame.reset != 0 }
-        #expect(honest.echo.connections == before)
-        try honest.check()
+        #expect(scene.honest.echo.connections == before)
+        try scene.honest.check()
     }
 
     @Test(arguments: ["localhost:1", "[::1]:22", "192.0.2.1:80", "169.254.169.254:80", "example.com:443"])
@@ -142,7 +138,7 @@ enum SessionFlood: CaseIterable, Sendable {
         try session.send(.data(message(#"{"target":"\#(target)"}"#), on: 5, flags: Frame.syn))
         let answer = try session.awaitFrame("a refusal") { $0.isData(on: 5) }
         #expect(String(decoding: answer.payload, as: UTF8.self).contains(#""code":"target_forbidden""#))
-        try honest.agent.errors.waitForLine(containing: "Forward refused: client-id=attacker, target=\(target)")
+        try scene.honest.agent.errors.waitForLine(containing: "Forward refused: client-id=attacker, target=\(target)")
         try session.send(.data(Array("still".utf8), on: 3))
         try session.awaitFrame("the echo of the first forward") { $0.payload == Array("still".utf8) }
     }
@@ -161,41 +157,43 @@ enum SessionFlood: CaseIterable, Sendable {
 
     @Test func `that sends beyond a forward's window has it reset, and the session goes on`() throws {
         let (_, session) = try session()
-        try session.send(.data(message(#"{"target":"\#(honest.echo.address)"}"#), on: 5, flags: Frame.syn))
+        try session.send(.data(message(#"{"target":"\#(scene.honest.echo.address)"}"#), on: 5, flags: Frame.syn))
         try session.send(Frame(type: Frame.data, stream: 5, length: 1 << 20))
         try session.awaitFrame("a reset") { $0.stream == 5 && $0.flags & Frame.reset != 0 }
         try session.send(plaintext: Array(repeating: 1, count: 1 << 20))
         try session.send(.data(Array("still".utf8), on: 3))
         try session.awaitFrame("the echo of the first forward") { $0.payload == Array("still".utf8) }
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test(arguments: SessionFlood.allCases)
     func `that floods the agent costs it bounded memory, and nobody else notices`(flood: SessionFlood) throws {
         let (client, session) = try session()
-        try honest.agent.stays(within: 48 << 20) {
+        try scene.honest.agent.stays(within: 48 << 20) {
             // Each of these has a connection at the target, which is this process.
             for number in 0..<(flood == .rapidForwards ? 4 : 40) {
-                do { try session.send(plaintext: flood.chunk(number, target: honest.echo.address)) } catch { break }
+                do { try session.send(plaintext: flood.chunk(number, target: scene.honest.echo.address)) } catch {
+                    break
+                }
             }
-            try honest.check()
+            try scene.honest.check()
         }
         client.drop()
-        try honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
-        try honest.check()
+        try scene.honest.agent.errors.waitForLine(containing: "Session ended: client-id=attacker, ")
+        try scene.honest.check()
     }
 
     @Test func `that asks for answers and reads none is given no more credit`() throws {
-        let client = try FrameLine.client(at: relay, in: site, receiveBuffer: 4096)
+        let client = try FrameLine.client(at: scene.relay, in: scene.site, receiveBuffer: 4096)
         let session = try client.openSession()
         client.pauseReading()
-        try honest.agent.stays(within: 48 << 20) {
+        try scene.honest.agent.stays(within: 48 << 20) {
             var number = 0
             while (try? session.send(plaintext: SessionFlood.pings.chunk(number, target: ""))) != nil, number < 40_000 {
                 number += 1
             }
             #expect(number < 40_000)
         }
-        try honest.check()
+        try scene.honest.check()
     }
 }

@@ -3,40 +3,36 @@ import Testing
 
 /// A program on the laptop that may reach connect's port, and does not mean well.
 @Suite(.serialized) struct `a hostile local user of connect's port` {
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
     }
 
     @Test func `with a thousand silent connections holds up nobody, and leaves nothing behind`() throws {
-        try honest.connect.stays(within: 64 << 20) {
-            let connections = try (0..<1000).map { _ in try Connection(to: honest.port) }
-            #expect(eventually { honest.echo.connections >= 1000 })
-            try honest.check()
+        try scene.honest.connect.stays(within: 64 << 20) {
+            let connections = try (0..<1000).map { _ in try Connection(to: scene.honest.port) }
+            #expect(eventually { scene.honest.echo.connections >= 1000 })
+            try scene.honest.check()
             for connection in connections { try connection.reset() }
         }
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test func `who resets at once, again and again, holds up nobody`() throws {
-        let descriptors = try names(in: "/proc/\(honest.agent.processID)/fd").count
-        for _ in 0..<2000 { try Connection(to: honest.port).reset() }
-        try honest.check()
-        #expect(try eventually { try names(in: "/proc/\(honest.agent.processID)/fd").count <= descriptors + 2 })
+        let descriptors = try names(in: "/proc/\(scene.honest.agent.processID)/fd").count
+        for _ in 0..<2000 { try Connection(to: scene.honest.port).reset() }
+        try scene.honest.check()
+        #expect(try eventually { try names(in: "/proc/\(scene.honest.agent.processID)/fd").count <= descriptors + 2 })
     }
 
     @Test func `who finishes at once gets the end of what the target says`() throws {
         for _ in 0..<100 {
-            let connection = try Connection(to: honest.port)
+            let connection = try Connection(to: scene.honest.port)
             try connection.finishSending()
             #expect(try connection.receiveToAnyEnd().bytes.isEmpty)
         }
-        try honest.check()
+        try scene.honest.check()
     }
 
     @Test func `with more connections than may wait for a session has the rest reset, and those that waited served`()
@@ -46,7 +42,7 @@ import Testing
         let place = try Listener(listening: false)
         let port = place.port
         place.close()
-        let connect = try site.connect(to: "late", at: relay.address, local: "127.0.0.1:\(port)")
+        let connect = try scene.site.connect(to: "late", at: scene.relay.address, local: "127.0.0.1:\(port)")
         try connect.errors.waitForLine(containing: "Agent not found: late")
         var waiting: [Connection] = []
         try connect.stays(within: 32 << 20) {
@@ -58,7 +54,8 @@ import Testing
             try connect.errors.waitForLine(
                 containing: "Connection refused: reason=no session with the agent", occurrence: 400 - 256)
         }
-        let agent = try site.registeredAgent("late", at: relay.address, target: echo.address, state: "late-agent")
+        let agent = try scene.site.registeredAgent(
+            "late", at: scene.relay.address, target: echo.address, state: "late-agent")
         try connect.waitForTunnel()
         #expect(try waiting[0].receive(exactly: 5) == Array("early".utf8))
         #expect(try waiting[399].receiveToAnyEnd().wasReset)
@@ -91,38 +88,34 @@ extension Connection {
 }
 
 @Suite(.serialized) struct `a hostile service behind an agent` {
-    private let site: Site
-    private let relay: Relay
-    private let honest: HonestTunnel
+    private let scene: HonestScene
 
     init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
+        scene = try HonestScene()
     }
 
     @Test(arguments: ServiceCrime.allCases)
     func `costs all three bounded memory, and nobody else notices`(crime: ServiceCrime) throws {
         let service = try Service { try crime.serve($0) }
-        let agent = try site.registeredAgent(
-            at: relay.address, target: "127.0.0.1:\(service.port)", state: "other-agent")
-        let connect = try site.connect(at: relay.address, state: "other-connect")
+        let agent = try scene.site.registeredAgent(
+            at: scene.relay.address, target: "127.0.0.1:\(service.port)", state: "other-agent")
+        let connect = try scene.site.connect(at: scene.relay.address, state: "other-connect")
         let port = try connect.waitForTunnel()
         try agent.stays(within: 64 << 20) {
             try connect.stays(within: 64 << 20) {
-                try relay.process.stays(within: 64 << 20) {
+                try scene.relay.process.stays(within: 64 << 20) {
                     let users = try (0..<8).map { _ in try Connection(to: port, receiveBuffer: 4096) }
                     // Users who neither read nor stop: what they send ends somewhere.
                     let senders = users.map { user in
                         Background { for _ in 0..<64 { try user.send(Array(repeating: 1, count: 1 << 20)) } }
                     }
-                    for _ in 0..<20 { try honest.check() }
+                    for _ in 0..<20 { try scene.honest.check() }
                     for user in users { try? user.reset() }
                     withExtendedLifetime(senders) {}
                 }
             }
         }
         #expect(agent.end == nil && connect.end == nil)
-        try honest.check()
+        try scene.honest.check()
     }
 }

@@ -15,7 +15,7 @@ enum Loris: CaseIterable, Sendable {
     case duringTheHandshake, duringTheHello, duringATunnelRequest, duringASessionHello, duringAForwardRequest
 
     /// Returns when the other side has had enough of it.
-    func creep(_ scene: LorisScene) throws {
+    func creep(_ scene: HonestScene) throws {
         switch self {
         case .duringTheHandshake:
             let socket = try Connection(to: scene.relay.port)
@@ -61,23 +61,10 @@ enum Loris: CaseIterable, Sendable {
     }
 }
 
-/// All of them at once, beside an honest tunnel.
-struct LorisScene: Sendable {
-    let site: Site
-    let relay: Relay
-    let honest: HonestTunnel
-
-    init() throws {
-        site = try Site()
-        relay = try site.relay()
-        honest = try HonestTunnel(in: site, at: relay)
-    }
-}
-
 @Suite struct `a slow loris` {
     /// Each kind at the same time: together they take as long as the slowest.
     @Test func `is cut off within 25 s, and nobody else notices`() throws {
-        let scene = try LorisScene()
+        let scene = try HonestScene()
         let ends = Loris.allCases.map { loris in
             (loris: loris, end: Background { try elapsed { try loris.creep(scene) } })
         }
