@@ -21,10 +21,14 @@ struct IdleMemory: Service {
         await cancelWhenGracefulShutdown {
             var activity = Activity(at: Self.used())
             while (try? await Task.sleep(for: activity.isResting ? Self.restingInterval : Self.busyInterval)) != nil {
-                // Where it cannot be given back nothing is lost.
-                if activity.hasComeToRest(at: Self.used()) { _ = adit_give_back_memory() }
+                if activity.hasComeToRest(at: Self.used()) { Self.giveBack() }
             }
         }
+    }
+
+    /// Gives back what is free now. Where it cannot be given back nothing is lost.
+    @Sendable static func giveBack() {
+        _ = adit_give_back_memory()
     }
 
     /// CPU time of this process.

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CSandbox
 import Logging
 import Relay
 import TLSEngine
@@ -112,7 +111,7 @@ struct RelayTCPCommand: RoleCommand {
             configuration: RelayConfiguration(
                 listen: listen, portRange: portRange, identity: identity, verifier: verifier,
                 revocations: revocations, requireScope: requireScope, limits: limits,
-                giveBackMemory: { _ = adit_give_back_memory() }),
+                giveBackMemory: IdleMemory.giveBack),
             logger: logger)
         let readiness = Readiness(environment: Invocation.current.environment)
         try await RoleService.run(readiness: readiness, logger: logger) {
