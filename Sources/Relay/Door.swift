@@ -13,6 +13,27 @@ final class Door: Sendable {
         case failures = "too many authentication failures from this address"
     }
 
+    /// Why a connection has to leave that has not been welcomed.
+    enum Dismissal {
+        /// For a newcomer, as the one that has waited longest.
+        case forRoom
+        /// Its handshake, or after that its hello, has not come in time.
+        case late
+
+        /// For the log, of one that is still in its handshake.
+        func reason(under limits: RelayLimits) -> String {
+            switch self {
+            case .forRoom: "too many connections wait to be admitted"
+            case .late: "no handshake within \(limits.handshakeSeconds) s"
+            }
+        }
+    }
+
+    private struct Pending {
+        var deadline: NIODeadline
+        var dismiss: @Sendable (Dismissal) -> Void
+    }
+
     private struct Failures {
         var count = 0
         var last: NIODeadline
@@ -24,8 +45,8 @@ final class Door: Sendable {
         var peak = 0
         var connectionsOf: [AddressGroup: Int] = [:]
         var failuresOf: [AddressGroup: Failures] = [:]
-        /// How to end each connection that has not been welcomed, by the number of its visit.
-        var pending: [UInt64: @Sendable () -> Void] = [:]
+        /// The connections that have not been welcomed, by the number of their visits.
+        var pending: [UInt64: Pending] = [:]
         var nextVisit: UInt64 = 0
         /// No pending visit has a lower number.
         var oldestPending: UInt64 = 0
@@ -39,11 +60,17 @@ final class Door: Sendable {
     /// Doublings of a second; 64 s at most.
     private static let mostDoublings = 6
 
+    /// Between two looks for those that are late, at least.
+    private static let interval = TimeAmount.milliseconds(100)
+
     private let limits: RelayLimits
+    /// For the handshake, and again for the hello.
+    private let timeout: TimeAmount
     private let state = Mutex(State())
 
     init(limits: RelayLimits) {
         self.limits = limits
+        timeout = .seconds(limits.handshakeSeconds)
     }
 
     /// Connections there are now.
@@ -63,9 +90,10 @@ final class Door: Sendable {
         }
     }
 
-    /// Lets a connection in for as long as the visit lives. `evict` is called, on any thread, if it has to make room.
+    /// Lets a connection in for as long as the visit lives. `dismiss` is called once at most, on any thread, if it has to
+    /// leave before it has been welcomed.
     func enter(
-        _ address: SocketAddress?, now: NIODeadline = .now(), evict: @escaping @Sendable () -> Void
+        _ address: SocketAddress?, now: NIODeadline = .now(), dismiss: @escaping @Sendable (Dismissal) -> Void
     ) throws(Objection) -> Visit {
         let group = AddressGroup(address)
         let (number, oldest) = try state.withLock { state throws(Objection) in
@@ -79,15 +107,15 @@ final class Door: Sendable {
             let oldest = state.pending.count < limits.pendingConnections ? nil : takeOldest(&state)
             let number = state.nextVisit
             state.nextVisit += 1
-            state.pending[number] = evict
+            state.pending[number] = Pending(deadline: now + timeout, dismiss: dismiss)
             return (number, oldest)
         }
-        oldest?()
+        oldest?.dismiss(.forRoom)
         return Visit(door: self, group: group, ip: address?.ipAddress ?? "unknown", number: number)
     }
 
     /// Numbers only grow, so that looking for the lowest again and again costs a step a visit in all.
-    private func takeOldest(_ state: inout State) -> (@Sendable () -> Void)? {
+    private func takeOldest(_ state: inout State) -> Pending? {
         while state.oldestPending < state.nextVisit {
             defer { state.oldestPending += 1 }
             if let oldest = state.pending.removeValue(forKey: state.oldestPending) { return oldest }
@@ -95,15 +123,47 @@ final class Door: Sendable {
         return nil
     }
 
+    /// Dismisses those that are late, until the task is cancelled. One timer for all: with one for each, a crowd would leave
+    /// its event loops' tables of timers behind, and each of them would take a walk through that to cancel.
+    func dismissLate() async {
+        var next = NIODeadline.now() + timeout
+        while (try? await Task.sleep(for: Duration(next - .now()))) != nil {
+            next = dismissLate(now: .now())
+        }
+    }
+
+    /// Dismisses those that are late by then. When to look again: nobody who comes later is late before.
+    func dismissLate(now: NIODeadline) -> NIODeadline {
+        let (late, next) = state.withLock { state in
+            let numbers = state.pending.filter { $0.value.deadline <= now }.keys
+            let late = numbers.compactMap { state.pending.removeValue(forKey: $0) }
+            state.pending.shrink()
+            return (late, state.pending.values.map(\.deadline).min() ?? now + timeout)
+        }
+        for pending in late { pending.dismiss(.late) }
+        return max(next, now + Door.interval)
+    }
+
     // What is taken out of the table may be the last to hold a visit, which comes back here when it goes: it is let go of
     // outside the lock.
 
-    fileprivate func replaceEviction(of number: UInt64, _ evict: @escaping @Sendable () -> Void) {
-        _ = state.withLock { $0.pending[number] == nil ? nil : $0.pending.updateValue(evict, forKey: number) }
+    fileprivate func replaceDismissal(of number: UInt64, _ dismiss: @escaping @Sendable (Dismissal) -> Void) {
+        _ = state.withLock { state -> Pending? in
+            guard let pending = state.pending[number] else { return nil }
+            state.pending[number]?.dismiss = dismiss
+            return pending
+        }
+    }
+
+    fileprivate func waitsForHello(_ number: UInt64, now: NIODeadline) {
+        state.withLock { $0.pending[number]?.deadline = now + timeout }
     }
 
     fileprivate func welcomed(_ number: UInt64) {
-        _ = state.withLock { $0.pending.removeValue(forKey: number) }
+        _ = state.withLock { state in
+            defer { state.pending.shrink() }
+            return state.pending.removeValue(forKey: number)
+        }
     }
 
     fileprivate func left(_ group: AddressGroup, _ number: UInt64) {
@@ -111,6 +171,8 @@ final class Door: Sendable {
             state.connections -= 1
             let others = state.connectionsOf[group, default: 1] - 1
             state.connectionsOf[group] = others > 0 ? others : nil
+            state.connectionsOf.shrink()
+            defer { state.pending.shrink() }
             return state.pending.removeValue(forKey: number)
         }
     }
@@ -151,9 +213,14 @@ final class Visit: Sendable {
 
     deinit { door.left(group, number) }
 
-    /// What to do from now on if the connection has to make room.
-    func ifEvicted(_ evict: @escaping @Sendable () -> Void) {
-        door.replaceEviction(of: number, evict)
+    /// What to do from now on if the connection has to leave before it has been welcomed.
+    func ifDismissed(_ dismiss: @escaping @Sendable (Door.Dismissal) -> Void) {
+        door.replaceDismissal(of: number, dismiss)
+    }
+
+    /// Its handshake is done; from now on it has its time for the hello.
+    func waitsForHello(now: NIODeadline = .now()) {
+        door.waitsForHello(number, now: now)
     }
 
     /// It is no longer pending.

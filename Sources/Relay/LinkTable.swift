@@ -9,7 +9,10 @@ final class LinkTable: Sendable {
     }
 
     func remove(_ link: PeerLink) {
-        links.withLock { $0[ObjectIdentifier(link)] = nil }
+        links.withLock { links in
+            links[ObjectIdentifier(link)] = nil
+            links.shrink()
+        }
     }
 
     var all: [PeerLink] {

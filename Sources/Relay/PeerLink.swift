@@ -40,7 +40,6 @@ final class PeerLink: @unchecked Sendable {
     private let hall: Hall
     private var state = State.connected
     private var control: MuxStream?
-    private var timeout: Scheduled<Void>?
     private var place: Place
     /// Nil once the link has ended.
     private var visit: Visit?
@@ -56,9 +55,7 @@ final class PeerLink: @unchecked Sendable {
         ip = visit.ip
         self.hall = hall
         hall.links.insert(self)
-        visit.ifEvicted {
-            self.perform { $0.end(Refusal(.limitExceeded, "too many connections wait to be admitted")) }
-        }
+        visit.ifDismissed { dismissal in self.perform { $0.leave(dismissal) } }
     }
 
     /// Runs `body` on the link's event loop, wherever that is by then. Any thread may call it.
@@ -114,6 +111,18 @@ final class PeerLink: @unchecked Sendable {
         mux.shutDown(.refused(refusal))
     }
 
+    /// Ends the link unless it has been welcomed since.
+    private func leave(_ dismissal: Door.Dismissal) {
+        let reason = dismissal.reason(under: hall.limits)
+        switch (state, dismissal) {
+        case (.agent, _), (.client, _), (.ended, _): break
+        case (.connected, .late): mux.carrierEnded(reason)
+        case (.awaitingHello, .late):
+            refuse(Refusal(.helloTimeout, "no hello within \(hall.limits.handshakeSeconds) s"))
+        case (.connected, .forRoom), (.awaitingHello, .forRoom): refuse(Refusal(.limitExceeded, reason))
+        }
+    }
+
     /// Says something to a peer that has been welcomed.
     func tell(_ notice: Notice) {
         guard let control, let bytes = try? Message.encode(notice) else { return }
@@ -138,9 +147,7 @@ final class PeerLink: @unchecked Sendable {
 extension PeerLink: SecureMuxDelegate {
     func muxEstablished(peerKey: Fingerprint) {
         state = .awaitingHello(key: peerKey)
-        timeout = mux.eventLoop.assumeIsolated().scheduleTask(in: .seconds(hall.limits.handshakeSeconds)) {
-            self.refuse(Refusal(.helloTimeout, "no hello within \(self.hall.limits.handshakeSeconds) s"))
-        }
+        visit?.waitsForHello()
     }
 
     func muxOpened(_ stream: MuxStream) {
@@ -236,8 +243,6 @@ extension PeerLink: SecureMuxDelegate {
     }
 
     private func welcome() {
-        timeout?.cancel()
-        timeout = nil
         visit?.welcomed()
         guard let control else { return }
         control.delegate = ControlStream(link: self, stream: control)
@@ -268,7 +273,6 @@ extension PeerLink: SecureMuxDelegate {
     func muxGoingAway(_ code: GoAwayCode) {}
 
     func muxEnded(_ failure: LinkFailure) {
-        timeout?.cancel()
         term?.cancel()
         hall.links.remove(self)
         visit = nil

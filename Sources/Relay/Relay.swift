@@ -58,6 +58,7 @@ package struct Relay: Sendable {
         listening(listener.address)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await MemoryTrim.run(at: hall.door, giveBack: configuration.giveBackMemory) }
+            group.addTask { await hall.door.dismissLate() }
             defer { group.cancelAll() }
             try await listener.serve()
         }
@@ -97,7 +98,9 @@ extension Hall {
     /// Lets a connection in, or says in the log why not.
     fileprivate func enter(_ channel: any Channel) -> Visit? {
         do throws(Door.Objection) {
-            return try door.enter(channel.remoteAddress) { channel.pipeline.fireErrorCaught(MustMakeRoom()) }
+            return try door.enter(channel.remoteAddress) { [limits] in
+                channel.pipeline.fireErrorCaught(Dismissed(reason: $0.reason(under: limits)))
+            }
         } catch {
             limitedLog.warning(
                 "Connection refused: \(error.rawValue), ip=\(channel.remoteAddress?.ipAddress ?? "unknown")")
@@ -106,15 +109,15 @@ extension Hall {
     }
 }
 
-/// What the log says of a connection that was closed for another.
-private struct MustMakeRoom: Error, CustomStringConvertible {
-    let description = "too many connections wait to be admitted"
+/// What the log says of a connection that had to leave before it said anything.
+private struct Dismissed: Error, CustomStringConvertible {
+    let reason: String
+    var description: String { reason }
 }
 
 extension LinkLimits {
     fileprivate init(_ limits: RelayLimits) {
         self.init()
-        handshakeTimeout = .seconds(limits.handshakeSeconds)
         bufferedBytes = limits.bufferedBytesPerLink
         backlogs = Backlogs(limit: limits.bufferedBytes)
         mux.controlFramesPerSecond = limits.controlFramesPerSecond

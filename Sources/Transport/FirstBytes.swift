@@ -5,35 +5,21 @@ final class FirstBytes: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private let timeout: TimeAmount
-    private let accepted = NIODeadline.now()
-    private let makeLink: (_ handshakeDeadline: NIODeadline) throws -> Link
+    private let makeLink: () throws -> Link
     private var onSilence: ((LinkFailure) -> Void)?
-    private var timer: Scheduled<Void>?
 
     /// - Parameters:
-    ///   - timeout: for the bytes, and for all of the handshake that they begin.
     ///   - makeLink: called once at most.
-    ///   - onSilence: called instead, when none come.
-    init(
-        timeout: TimeAmount, makeLink: @escaping (_ handshakeDeadline: NIODeadline) throws -> Link,
-        onSilence: @escaping (LinkFailure) -> Void
-    ) {
-        self.timeout = timeout
+    ///   - onSilence: called instead, if the connection ends without any, or by an error that somebody fires.
+    init(makeLink: @escaping () throws -> Link, onSilence: @escaping (LinkFailure) -> Void) {
         self.makeLink = makeLink
         self.onSilence = onSilence
-    }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: accepted + timeout) {
-            self.end(context, Link.noHandshake(within: self.timeout))
-        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         onSilence = nil
         do {
-            let link = try makeLink(accepted + timeout)
+            let link = try makeLink()
             try context.pipeline.syncOperations.addHandler(link, position: .after(self))
             context.fireChannelRead(data)
             context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
@@ -55,8 +41,6 @@ final class FirstBytes: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func end(_ context: ChannelHandlerContext, _ reason: String) {
-        timer?.cancel()
-        timer = nil
         guard let onSilence else { return }
         self.onSilence = nil
         onSilence(.handshake(reason: reason))

@@ -6,8 +6,8 @@ import Wire
 
 /// The outer link: a `SecureMux` on a TCP connection, between a peer and the relay.
 ///
-/// One handler holds TLS and mux, so that plaintext never travels the pipeline. It also watches the link: the handshake
-/// has a deadline, and silence is found by ping.
+/// One handler holds TLS and mux, so that plaintext never travels the pipeline. It also watches the link: a dialer's
+/// handshake has a deadline, and silence is found by ping.
 package final class Link: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
@@ -25,28 +25,29 @@ package final class Link: ChannelInboundHandler {
     private var timer: NIOScheduledCallback?
     private var deadline: Scheduled<Void>?
     let limits: LinkLimits
-    private let handshakeDeadline: NIODeadline
+    private let handshakeDeadline: NIODeadline?
+    private var hasBegun = false
     /// Whether `limits.backlogs` counts bytes of this link's.
     private var isBackedUp = false
     private var heardSinceTick = false
     private var silent = 0
     private var failure = "connection closed by the peer"
 
-    /// Call it on the channel's event loop. Without `handshakeDeadline` the time for the handshake begins now.
+    /// Call it on the channel's event loop. A dialer's time for the handshake begins now; how long an acceptor waits is
+    /// for the mux's owner to say.
     package init(
-        role: Session.Role, tls: TLSConnection, limits: LinkLimits = LinkLimits(),
-        handshakeDeadline: NIODeadline? = nil, eventLoop: any EventLoop
+        role: Session.Role, tls: TLSConnection, limits: LinkLimits = LinkLimits(), eventLoop: any EventLoop
     ) {
         mux = SecureMux(role: role, tls: tls, limits: limits.mux, eventLoop: eventLoop)
         self.limits = limits
-        self.handshakeDeadline = handshakeDeadline ?? .now() + limits.handshakeTimeout
+        handshakeDeadline = role == .dialer ? .now() + Link.handshakeTimeout : nil
     }
 
     /// A link that goes on with what another began; see `move`.
     init(continuing mux: SecureMux, limits: LinkLimits) {
         self.mux = mux
         self.limits = limits
-        handshakeDeadline = .distantFuture
+        handshakeDeadline = nil
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -59,19 +60,21 @@ package final class Link: ChannelInboundHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        guard timer == nil else { return }
-        scheduleTick(context.eventLoop)
-        guard !mux.isRunning else { return mux.carrier = self }
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(deadline: handshakeDeadline) {
-            self.deadline = nil
-            guard !self.mux.isRunning else { return }
-            self.mux.carrierEnded(Link.noHandshake(within: self.limits.handshakeTimeout))
+        guard !hasBegun else { return }
+        hasBegun = true
+        if mux.isRunning {
+            mux.carrier = self
+            return scheduleTick(context.eventLoop)
+        }
+        if let handshakeDeadline {
+            deadline = context.eventLoop.assumeIsolated().scheduleTask(deadline: handshakeDeadline) {
+                self.deadline = nil
+                guard !self.mux.isRunning else { return }
+                let seconds = Link.handshakeTimeout.nanoseconds / 1_000_000_000
+                self.mux.carrierEnded("no handshake within \(seconds) s")
+            }
         }
         mux.start(on: self)
-    }
-
-    static func noHandshake(within timeout: TimeAmount) -> String {
-        "no handshake within \(timeout.nanoseconds / 1_000_000_000) s"
     }
 
     private func scheduleTick(_ eventLoop: any EventLoop) {
@@ -95,6 +98,7 @@ package final class Link: ChannelInboundHandler {
         let bytes = unwrapInboundIn(data)
         bytes.withUnsafeReadableBytes { mux.receive($0) }
         mux.loop.giveBack(read: bytes)
+        if timer == nil, mux.isRunning { scheduleTick(context.eventLoop) }
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {

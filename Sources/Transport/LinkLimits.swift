@@ -1,10 +1,7 @@
 package import Mux
-package import NIOCore
 
 /// What a relay allows a peer on one link.
 package struct LinkLimits: Sendable {
-    /// For the TLS handshake, from accept on.
-    package var handshakeTimeout = Link.handshakeTimeout
     /// Bytes that may wait for the peer to read them: those in flight on all its tunnels when it stops.
     package var bufferedBytes = 64 * 1024 * 1024
     /// What waits on all links; nil where nobody counts.

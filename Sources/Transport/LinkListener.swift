@@ -13,7 +13,7 @@ import Glibc
 #endif
 
 /// Accepts links: TCP, TLS, and the acceptor's side of yamux. Any key that a peer can prove to hold is let through; what
-/// it may do is decided by whoever owns the mux.
+/// it may do, and how long it may take for its handshake, is decided by whoever owns the mux.
 package struct LinkListener: Sendable {
     private let channel: any Channel
     /// With the port that was chosen.
@@ -25,7 +25,8 @@ package struct LinkListener: Sendable {
     /// reason.
     ///
     /// - Parameters:
-    ///   - enter: called at accept, before anything is made for the connection. Nil closes it.
+    ///   - enter: called at accept, before anything is made for the connection. Nil closes it. Whoever lets it in also
+    ///     closes it when it takes too long, by an error in its pipeline until `admit`.
     ///   - admit: called once the peer has said something; gives the link's mux its owner.
     ///   - silent: called instead if it never does.
     package static func bind<Visit: Sendable>(
@@ -52,11 +53,9 @@ package struct LinkListener: Sendable {
                             throw TurnedAway()
                         }
                         try Socket.configure(channel, firstRead: .link)
-                        let first = FirstBytes(timeout: limits.handshakeTimeout) { deadline in
+                        let first = FirstBytes {
                             let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
-                            let link = Link(
-                                role: .acceptor, tls: tls, limits: limits, handshakeDeadline: deadline,
-                                eventLoop: channel.eventLoop)
+                            let link = Link(role: .acceptor, tls: tls, limits: limits, eventLoop: channel.eventLoop)
                             link.mux.delegate = admit(link, visit)
                             return link
                         } onSilence: {

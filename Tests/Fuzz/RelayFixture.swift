@@ -36,7 +36,7 @@ final class RelayFixture {
             let near = try TLSConnection(context: Self.contexts[0], serverName: nil) { _ in .accept }
             let far = try TLSConnection(context: Self.contexts[1 + peer.rawValue], serverName: nil) { _ in .accept }
             let link = Link(
-                role: .acceptor, tls: near, handshakeDeadline: .distantFuture, eventLoop: Self.eventLoop)
+                role: .acceptor, tls: near, eventLoop: Self.eventLoop)
             let mux = link.mux
             let visit = try hall.door.enter(SocketAddress(ipAddress: "192.0.2.\(peer.rawValue)", port: 1)) {}
             mux.delegate = PeerLink(link, visit: visit, hall: hall)
