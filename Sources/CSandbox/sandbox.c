@@ -100,6 +100,16 @@ static int release_segments(struct dl_phdr_info *object, size_t size, void *erro
     return 0;
 }
 
+int adit_merge_freed_memory(void) {
+#ifdef __GLIBC__
+    // Its fast bins. malloc_trim empties them, so that what they kept apart becomes the end of the heap, of which it
+    // gives back nothing except in the main thread.
+    return mallopt(M_MXFAST, 0) == 1 ? 0 : EINVAL;
+#else
+    return 0;
+#endif
+}
+
 int adit_give_back_memory(void) {
     int error = 0;
 #ifdef __GLIBC__
@@ -144,6 +154,10 @@ int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights) {
 
 int adit_landlock_apply(int rules) {
     (void)rules;
+    return ENOSYS;
+}
+
+int adit_merge_freed_memory(void) {
     return ENOSYS;
 }
 

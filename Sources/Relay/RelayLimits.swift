@@ -10,7 +10,7 @@ package struct RelayLimits: Sendable {
     /// Refused tokens from one address, or from one /64 of IPv6, before it has to wait between connections.
     package var failuresPerAddress = 20
     /// For the TLS handshake, and again for the hello.
-    package var handshakeSeconds: Int64 = 9
+    package var handshakeSeconds: Int64 = 8
     /// Tunnels, whosever they are.
     package var tunnels = 16_384
     /// Tunnels of one client ID, over all its links.

@@ -8,7 +8,7 @@ package struct Backoff: Sendable {
     private var ceiling: TimeAmount
 
     /// `first` and `limit` are positive.
-    package init(first: TimeAmount = .milliseconds(100), limit: TimeAmount = .seconds(30)) {
+    package init(first: TimeAmount = .milliseconds(20), limit: TimeAmount = .seconds(30)) {
         self.first = first
         self.limit = limit
         ceiling = first

@@ -26,6 +26,11 @@ struct IdleMemory: Service {
         }
     }
 
+    /// Call it before there is much to give back. Where it cannot be done, less is given back.
+    static func prepare() {
+        _ = adit_merge_freed_memory()
+    }
+
     /// Gives back what is free now. Where it cannot be given back nothing is lost.
     @Sendable static func giveBack() {
         _ = adit_give_back_memory()

@@ -26,7 +26,7 @@ struct LimitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Close connections that take longer for the handshake, or then for the hello. Default: 9s.",
+            "Close connections that take longer for the handshake, or then for the hello. Default: 8s.",
             valueName: "duration"))
     var handshakeTimeout: String?
 

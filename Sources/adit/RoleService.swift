@@ -24,6 +24,7 @@ struct RoleService: Service {
         readiness: Readiness, logger: Logger, role: @escaping @Sendable () async throws -> Void
     ) async throws {
         Descriptors.raiseLimit()
+        IdleMemory.prepare()
         let service = RoleService(readiness: readiness, role: role)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

@@ -38,7 +38,7 @@ final class RelayFixture {
             let link = Link(
                 role: .acceptor, tls: near, eventLoop: Self.eventLoop)
             let mux = link.mux
-            let visit = try hall.door.enter(SocketAddress(ipAddress: "192.0.2.\(peer.rawValue)", port: 1)) {}
+            let visit = try hall.door.enter(SocketAddress(ipAddress: "192.0.2.\(peer.rawValue)", port: 1)) { _ in }
             mux.delegate = PeerLink(link, visit: visit, hall: hall)
             let end = FarEnd(mux: mux, tls: far)
             ends.append(end)

@@ -42,14 +42,16 @@ enum CrowdLimits: CaseIterable, Sendable {
             }
             #expect(isHeld)
         }
-        let noise = Background { [port = relay.port] in
-            let noise = Crowd()
-            try noise.add(Self.garbage, saying: .garbage, to: port)
-            return noise.leave()
+        var busy: [Duration] = []
+        while busy.count < Self.samples {
+            let noise = Background { [port = relay.port] in
+                let noise = Crowd()
+                try noise.add(Self.garbage, saying: .garbage, to: port)
+                return noise.leave()
+            }
+            busy += try Self.echoes(over: connection) { _ in !noise.hasEnded }
+            try noise.value()
         }
-        let busy = try Self.echoes(over: connection) { _ in !noise.hasEnded }
-        try noise.value()
-        #expect(busy.count > 100)
         let during = try relay.process.anonymousBytes()
 
         crowd.leave()
@@ -62,7 +64,9 @@ enum CrowdLimits: CaseIterable, Sendable {
 
         // Before and after it: a machine that others use changes its speed in the meantime.
         idle += try Self.echoes(over: connection) { $0 < Self.samples }
-        #expect(Self.median(busy) < Self.median(idle) * 2)
+        print("p50 \(Self.median(idle)) idle, \(Self.median(busy)) busy")
+        // What a sanitizer makes slow is the crowd, too, which is here on the same processors.
+        if Sanitizer.name == nil { #expect(Self.median(busy) < Self.median(idle) * 2) }
         try honest.check()
     }
 
