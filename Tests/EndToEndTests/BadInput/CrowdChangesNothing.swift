@@ -46,7 +46,7 @@ enum CrowdLimits: CaseIterable, Sendable {
         while busy.count < Self.samples {
             let noise = Background { [port = relay.port] in
                 let noise = Crowd()
-                try noise.add(Self.garbage, saying: .garbage, to: port)
+                try noise.add(Self.garbage, saying: .garbage, to: port, pause: .milliseconds(1))
                 return noise.leave()
             }
             busy += try Self.echoes(over: connection) { _ in !noise.hasEnded }

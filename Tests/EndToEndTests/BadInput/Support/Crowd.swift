@@ -20,10 +20,12 @@ final class Crowd {
 
     private var connections: [Connection] = []
 
+    /// - Parameter pause: before each of them. Without one this process's own work on them is what others notice most.
     /// - Throws: `ProcessError` where this process may not have enough descriptors.
-    func add(_ count: Int, saying speech: Speech, to port: UInt16) throws {
+    func add(_ count: Int, saying speech: Speech, to port: UInt16, pause: Duration = .zero) throws {
         try Crowd.needDescriptors(connections.count + count + 200)
         for number in 0..<count {
+            if pause > .zero { usleep(UInt32(pause / .microseconds(1))) }
             let connection = try Connection(to: port)
             // A relay that has closed it already does what it should.
             try? connection.send(Crowd.bytes(speech, number))
