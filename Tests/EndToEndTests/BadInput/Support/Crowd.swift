@@ -20,7 +20,7 @@ final class Crowd {
 
     private var connections: [Connection] = []
 
-    /// - Parameter pause: before each of them. Without one this process's own work on them is what others notice most.
+    /// - Parameter pause: before each of them. Without one they come as fast as this process can make them.
     /// - Throws: `ProcessError` where this process may not have enough descriptors.
     func add(_ count: Int, saying speech: Speech, to port: UInt16, pause: Duration = .zero) throws {
         try Crowd.needDescriptors(connections.count + count + 200)
