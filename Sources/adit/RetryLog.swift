@@ -8,8 +8,10 @@ extension Logger {
     }
 }
 
-/// Seconds with one decimal: `0.3`, `12.0`.
+/// Seconds, with two decimals below one second and one above: `0.02`, `0.34`, `12.0`.
 func secondsText(_ milliseconds: Int64) -> String {
+    let hundredths = (milliseconds + 5) / 10
+    if hundredths < 100 { return "0.\(hundredths / 10)\(hundredths % 10)" }
     let tenths = (milliseconds + 50) / 100
     return "\(tenths / 10).\(tenths % 10)"
 }
