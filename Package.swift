@@ -71,7 +71,7 @@ let package = Package(
         tests("HouseTests", []),
         tests("WireTests", ["Wire"]),
         tests("MuxTests", ["Mux", "Wire"]),
-        tests("TLSEngineTests", ["TLSEngine"]),
+        tests("TLSEngineTests", ["TLSEngine", "COpenSSL"]),
         tests("TransportTests", ["Transport", "TLSEngine", "COpenSSL", "Mux", "Wire", nioCore, nioPosix]),
         tests("TokensTests", ["Tokens"]),
         tests("RelayTests", ["Relay", "Wire", nioCore]),

@@ -4,6 +4,9 @@
 #include <string.h>
 
 struct adit_pipe {
+    SSL *ssl;
+    bool keeps_buffers;
+
     const uint8_t *input;
     size_t input_count;
 
@@ -20,11 +23,26 @@ struct adit_pipe {
 
 // MARK: - Input
 
+// OpenSSL gives a buffer back as soon as it is empty, so that an idle connection holds none. While there is more input
+// than a record, that would be once for each.
+static void keep_buffers(adit_pipe *pipe, bool keep) {
+    if (pipe->keeps_buffers == keep)
+        return;
+    pipe->keeps_buffers = keep;
+    if (keep)
+        SSL_clear_mode(pipe->ssl, SSL_MODE_RELEASE_BUFFERS);
+    else
+        SSL_set_mode(pipe->ssl, SSL_MODE_RELEASE_BUFFERS);
+}
+
 bool adit_pipe_feed(adit_pipe *pipe, const void *bytes, size_t count) {
     if (pipe->input_count != 0)
         return false;
     pipe->input = bytes;
     pipe->input_count = count;
+    // Not while the peer is nobody yet: what is written to it would keep its buffer too.
+    if (count > SSL3_RT_MAX_PLAIN_LENGTH && SSL_is_init_finished(pipe->ssl))
+        keep_buffers(pipe, true);
     return true;
 }
 
@@ -91,6 +109,7 @@ static bool append_output(adit_pipe *pipe, const uint8_t *bytes, size_t count) {
 }
 
 void adit_pipe_set_region(adit_pipe *pipe, void *bytes, size_t capacity) {
+    keep_buffers(pipe, false);
     pipe->region = bytes;
     pipe->region_capacity = capacity;
     pipe->region_count = adit_pipe_drain(pipe, bytes, capacity);
@@ -149,6 +168,8 @@ static int bio_read(BIO *bio, char *bytes, int capacity) {
     if (capacity <= 0)
         return 0;
     if (pipe->input_count == 0) {
+        // OpenSSL looks at it after this call.
+        keep_buffers(pipe, false);
         // Never end of file: whether the peer may stop here is for the reader of the plaintext to judge.
         BIO_set_retry_read(bio);
         return -1;
@@ -194,10 +215,15 @@ static void make_method(void) {
     method = made;
 }
 
-BIO *adit_pipe_new_bio(adit_pipe **pipe) {
+adit_pipe *adit_pipe_connect(SSL *ssl) {
     if (CRYPTO_THREAD_run_once(&method_once, make_method) != 1 || method == NULL)
         return NULL;
     BIO *bio = BIO_new(method);
-    *pipe = bio == NULL ? NULL : BIO_get_data(bio);
-    return bio;
+    if (bio == NULL)
+        return NULL;
+    adit_pipe *pipe = BIO_get_data(bio);
+    pipe->ssl = ssl;
+    SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_bio(ssl, bio, bio);
+    return pipe;
 }

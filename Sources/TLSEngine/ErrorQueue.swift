@@ -6,7 +6,8 @@ struct ErrorQueue {
     private let codes: [UInt]
 
     static func clear() {
-        ERR_clear_error()
+        // To look is cheaper, and there is seldom anything.
+        if ERR_peek_error() != 0 { ERR_clear_error() }
     }
 
     static func drain() -> ErrorQueue {

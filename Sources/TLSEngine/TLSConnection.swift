@@ -19,7 +19,7 @@ package final class TLSConnection {
 
     private let context: TLSContext
     private let ssl: Owned
-    /// Where ciphertext comes from and goes to; owned by the BIO, which `ssl` owns.
+    /// Where ciphertext comes from and goes to; owned by `ssl`.
     private let pipe: OpaquePointer
     private let check: PeerCheck
     private var state = State.handshaking
@@ -58,11 +58,9 @@ package final class TLSConnection {
             SSL_set_connect_state(ssl.pointer)
             try expect(serverName: serverName, on: ssl.pointer, verified: context.verifiesAuthorities)
         }
-        var pipe: OpaquePointer?
-        guard let bio = adit_pipe_new_bio(&pipe), let pipe else {
+        guard let pipe = adit_pipe_connect(ssl.pointer) else {
             throw ErrorQueue.environment("making a tls connection")
         }
-        SSL_set_bio(ssl.pointer, bio, bio)
 
         self.context = context
         self.ssl = ssl
@@ -170,7 +168,7 @@ package final class TLSConnection {
     }
 
     /// Opens at most one record (16 KiB) into `plaintext`, which must not be empty; what does not fit is kept for the next call.
-    /// Answers to the peer (a key update) may appear in `pendingOutput`. Throws `.alert`, `.recordFailed`, `.misuse` before
+    /// Answers to the peer (a key update) may appear in `pendingOutput`, or go with the next `write`. Throws `.alert`, `.recordFailed`, `.misuse` before
     /// the handshake is established, and `.environment`.
     package func read(into plaintext: UnsafeMutableRawBufferPointer) throws(TLSError) -> ReadResult {
         switch state {

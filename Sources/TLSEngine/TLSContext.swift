@@ -43,7 +43,8 @@ package final class TLSContext: @unchecked Sendable {
         guard (1...255).contains(alpn.utf8.count) else { throw .misuse("an alpn protocol has 1 to 255 bytes") }
         ErrorQueue.clear()
         let method = role == .client ? TLS_client_method() : TLS_server_method()
-        let handle = try Owned(SSL_CTX_new(method), SSL_CTX_free, "making a tls context")
+        let handle = try Owned(
+            SSL_CTX_new_ex(nil, adit_vector_aes_properties(), method), SSL_CTX_free, "making a tls context")
         let pointer = handle.pointer
         try Self.restrict(pointer)
         try Self.load(authorities, into: pointer)
@@ -76,9 +77,15 @@ package final class TLSContext: @unchecked Sendable {
         protocolList.deallocate()
     }
 
+    /// For people: the library with its version, and who else has a hand in it. `OpenSSL 3.0.19, AES-128-GCM by libIPSec_MB`.
+    package static var library: String {
+        "OpenSSL \(String(cString: OpenSSL_version(OPENSSL_FULL_VERSION_STRING)))"
+            + (adit_vector_aes_properties() == nil ? "" : ", AES-128-GCM by libIPSec_MB")
+    }
+
     private static func restrict(_ context: OpaquePointer) throws(TLSError) {
-        // An idle connection gives its 32 KiB of buffers back. Partial writes stay off: a write seals all or fails.
-        adit_ssl_ctx_set_mode(context, ADIT_MODE_RELEASE_BUFFERS | ADIT_MODE_ACCEPT_MOVING_WRITE_BUFFER)
+        // Partial writes stay off: a write seals all or fails.
+        adit_ssl_ctx_set_mode(context, ADIT_MODE_ACCEPT_MOVING_WRITE_BUFFER)
         // No resumption: every connection proves its key anew, so a revoked or replaced key ends with its connections.
         adit_ssl_ctx_no_session_cache(context)
         adit_ssl_ctx_set_max_cert_list(context, maximumChainBytes)

@@ -1,6 +1,7 @@
 import Dispatch
 import Logging
 import ServiceLifecycle
+import TLSEngine
 import UnixSignals
 
 #if canImport(Glibc)
@@ -25,6 +26,7 @@ struct RoleService: Service {
     ) async throws {
         Descriptors.raiseLimit()
         IdleMemory.prepare()
+        logger.debug("TLS by \(TLSContext.library)")
         let service = RoleService(readiness: readiness, role: role)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
@@ -31,8 +32,9 @@
 
 typedef struct adit_pipe adit_pipe;
 
-/// Makes a BIO over a new pipe, which the BIO owns: *pipe is valid until the BIO is freed. NULL without memory.
-BIO *adit_pipe_new_bio(adit_pipe **pipe);
+/// Gives `ssl`, which has no BIO yet, a new pipe to read from and write to: valid until `ssl` is freed. NULL without memory.
+/// A connection that has read all its input, in whole records, gives the 32 KiB of its buffers back.
+adit_pipe *adit_pipe_connect(SSL *ssl);
 
 /// Lends `count` bytes of ciphertext. False, and nothing changed, while earlier bytes are not consumed.
 bool adit_pipe_feed(adit_pipe *pipe, const void *bytes, size_t count);
@@ -110,7 +112,6 @@ static const uint64_t ADIT_OP_NO_COMPRESSION = SSL_OP_NO_COMPRESSION;
 static const uint64_t ADIT_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t ADIT_OP_CIPHER_SERVER_PREFERENCE = SSL_OP_CIPHER_SERVER_PREFERENCE;
 static const uint64_t ADIT_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
-static const long ADIT_MODE_RELEASE_BUFFERS = SSL_MODE_RELEASE_BUFFERS;
 static const long ADIT_MODE_ACCEPT_MOVING_WRITE_BUFFER = SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
 
 // MARK: - Policy that must live in C
@@ -124,5 +125,10 @@ int adit_no_passphrase(char *buffer, int size, int writing, void *context);
 
 /// Whether the processor encrypts AES by itself; without that, ChaCha20 is faster and leaks nothing through its timing.
 bool adit_cpu_has_aes(void);
+
+/// With which properties to make an SSL_CTX: they prefer AES-128-GCM of libIPSec_MB, which this call then makes known to
+/// OpenSSL. NULL for OpenSSL's own: the library is not there, is of another version than its header or fails its own test,
+/// the processor has no AVX-512 with VAES, or OpenSSL is 3.1 or later and needs no help. Any thread may call it.
+const char *adit_vector_aes_properties(void);
 
 #endif
