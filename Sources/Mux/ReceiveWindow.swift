@@ -15,7 +15,7 @@ struct ReceiveWindow {
     static let leastTime: Int64 = 4_000_000
     /// In bytes: what windows need not come down below. It decides between the delay of the others and the speed of a bulk
     /// transfer beside them; see Docs/PERFORMANCE.md.
-    static let sharedSize = 448 * 1024
+    static let sharedSize = 544 * 1024
     /// After so many nanoseconds without credit falling due, a stream has paused.
     static let pause: Int64 = 10_000_000_000
 
