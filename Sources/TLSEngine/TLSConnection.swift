@@ -168,8 +168,8 @@ package final class TLSConnection {
     }
 
     /// Opens at most one record (16 KiB) into `plaintext`, which must not be empty; what does not fit is kept for the next call.
-    /// Answers to the peer (a key update) may appear in `pendingOutput`, or go with the next `write`. Throws `.alert`, `.recordFailed`, `.misuse` before
-    /// the handshake is established, and `.environment`.
+    /// Answers to the peer (a key update) may appear in `pendingOutput`, or go with the next `write`. Throws `.alert`,
+    /// `.recordFailed`, `.misuse` before the handshake is established, and `.environment`.
     package func read(into plaintext: UnsafeMutableRawBufferPointer) throws(TLSError) -> ReadResult {
         switch state {
         case .failed(let error): throw error
