@@ -32,7 +32,6 @@ struct Forwards: Sendable {
                 stream.answerAccepted()
                 do {
                     try pipe.attach(to: channel)
-                    pipe.startReading()
                 } catch {
                     stream.reset()
                     channel.close(promise: nil)

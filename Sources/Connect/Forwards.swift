@@ -39,7 +39,7 @@ final class Forwards: @unchecked Sendable {
         session = nil
     }
 
-    /// A local connection, which does not read yet.
+    /// A local connection, from its initializer.
     func accept(_ channel: any Channel) throws {
         eventLoop.assertInEventLoop()
         let id = ObjectIdentifier(channel)
@@ -47,6 +47,7 @@ final class Forwards: @unchecked Sendable {
         try pipe.attach(to: channel)
         if session != nil { return forward(pipe) }
         guard waiting.count < Forwards.mostWaiting else { return turnAway(pipe) }
+        pipe.pauseReading(true)
         waiting[id] = pipe
         eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) {
             if let pipe = self.waiting.removeValue(forKey: id) { self.turnAway(pipe) }
@@ -73,7 +74,7 @@ final class Forwards: @unchecked Sendable {
                     pipe.abort()
                 })
             pipe.send(to: stream)
-            pipe.startReading()
+            pipe.pauseReading(false)
         } catch {
             logger.warning("Forward failed: target=\(target), reason=\(error)")
             pipe.abort()

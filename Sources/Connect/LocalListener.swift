@@ -21,11 +21,9 @@ struct LocalListener {
                         try channel.pipeline.syncOperations.addHandler(AcceptPause())
                     }
                 }
-                .childChannelOption(.autoRead, value: false)
-                .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try Socket.configure(channel, firstRead: .forward)
+                        try Socket.configure(channel, for: .forward)
                         try forwards.accept(channel)
                     }
                 }

@@ -3,22 +3,32 @@ import NIOPosix
 
 /// How adit sets up every TCP connection.
 package enum Socket {
-    /// Bytes that a channel takes with its first read. It keeps a buffer of that size.
-    package enum FirstRead: Int {
-        /// A handshake is long enough that one more read does not show.
-        case link = 64
-        /// Most connections are short, and this may be all that is ever sent.
-        case forward = 2048
+    /// What a connection is for.
+    package enum Use {
+        case link
+        /// Either of its directions may end before the other.
+        case forward
+
+        /// Bytes that a channel takes with its first read. It keeps a buffer of that size.
+        fileprivate var firstRead: Int {
+            switch self {
+            // A handshake is long enough that one more read does not show.
+            case .link: 64
+            // Most connections are short, and this may be all that is ever sent.
+            case .forward: 2048
+            }
+        }
     }
 
-    /// Options for links and forwarded connections alike.
-    package static func configure(_ channel: any Channel, firstRead: FirstRead) throws {
+    /// Sets a new channel's options, from its initializer.
+    package static func configure(_ channel: any Channel, for use: Use) throws {
         guard let options = channel.syncOptions else { return }
         try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
         try? options.setOption(.socketOption(.so_keepalive), value: 1)
         // With one message a read NIO keeps one buffer, the first.
         try options.setOption(.maxMessagesPerRead, value: 1)
-        try options.setOption(.recvAllocator, value: LoopReadAllocator(firstSize: firstRead.rawValue))
+        try options.setOption(.recvAllocator, value: LoopReadAllocator(firstSize: use.firstRead))
+        if use == .forward { try options.setOption(.allowRemoteHalfClosure, value: true) }
     }
 }
 

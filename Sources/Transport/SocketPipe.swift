@@ -79,14 +79,16 @@ package final class SocketPipe: ChannelInboundHandler {
         }
     }
 
-    /// Adds the pipe to a channel that does not read yet.
+    /// Adds the pipe to a channel that has read nothing yet.
     package func attach(to channel: any Channel) throws {
         try channel.pipeline.syncOperations.addHandler(self)
     }
 
-    /// Lets the channel read, once there is a stream.
-    package func startReading() {
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+    /// Has the channel read or not; it does unless told.
+    package func pauseReading(_ paused: Bool) {
+        guard paused != isReadingPaused, let context else { return }
+        isReadingPaused = paused
+        try? context.channel.syncOptions?.setOption(.autoRead, value: !paused)
     }
 
     // MARK: Socket to stream
@@ -127,12 +129,6 @@ package final class SocketPipe: ChannelInboundHandler {
         }
         stream?.finish()
         finishSocketIfDrained()
-    }
-
-    private func pauseReading(_ paused: Bool) {
-        guard paused != isReadingPaused, let context else { return }
-        isReadingPaused = paused
-        try? context.channel.syncOptions?.setOption(.autoRead, value: !paused)
     }
 
     // MARK: Ends

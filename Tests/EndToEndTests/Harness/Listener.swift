@@ -30,8 +30,9 @@ final class Listener: Target {
         if listening { try listen() }
     }
 
-    func listen() throws {
-        guard systemListen(socket.number, 1024) == 0 else { throw SocketError("listen", errno) }
+    /// - Parameter queue: Connections that wait for `accept`, beside one more on Linux. Another has to knock again.
+    func listen(queue: Int32 = 1024) throws {
+        guard systemListen(socket.number, queue) == 0 else { throw SocketError("listen", errno) }
     }
 
     /// Waits for the next connection.
