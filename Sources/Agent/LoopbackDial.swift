@@ -25,7 +25,8 @@ struct LoopbackDial {
         self.eventLoop = eventLoop
     }
 
-    /// Calls `done` on the event loop, with a channel that reads from the loop's next turn on or with what to tell the client.
+    /// Calls `done` on the event loop, perhaps before it returns, with what to tell the client or with a channel, which
+    /// reads nothing before the loop's next turn.
     func connect(_ done: @escaping (Result<any Channel, Refusal>) -> Void) {
         guard !addresses.isEmpty else {
             return done(.failure(Refusal(.targetForbidden, "\(target) is not an address of the agent's own machine")))
@@ -37,7 +38,7 @@ struct LoopbackDial {
         _ addresses: ArraySlice<SocketAddress>, _ done: @escaping (Result<any Channel, Refusal>) -> Void
     ) {
         guard let address = addresses.first else { return }
-        channel(to: address).assumeIsolated().whenComplete { result in
+        open(address) { result in
             switch result {
             case .success(let channel):
                 done(self.checked(channel))
@@ -48,17 +49,54 @@ struct LoopbackDial {
         }
     }
 
-    private func channel(to address: SocketAddress) -> EventLoopFuture<any Channel> {
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(LoopbackDial.timeout)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try Socket.configure(channel, for: .forward) }
+    // MARK: Socket
+
+    /// On loopback a connection is there when connect(2) returns, if the listener has room for it and the kernel leaves
+    /// no packets for later. So there is nothing that NIO's selector would have to watch: connect(2) itself is asked.
+    private func open(_ address: SocketAddress, _ done: @escaping (Result<any Channel, any Error>) -> Void) {
+        #if canImport(Glibc)
+        let type = CInt(SOCK_STREAM.rawValue)
+        #else
+        let type = SOCK_STREAM
+        #endif
+        let descriptor = socket(address.protocol.rawValue, type, 0)
+        guard descriptor >= 0, fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 else {
+            let error = IOError(errnoCode: errno, reason: "socket")
+            if descriptor >= 0 { close(descriptor) }
+            return done(.failure(error))
+        }
+        ask(descriptor, to: address, until: .now() + LoopbackDial.timeout, done)
+    }
+
+    /// The first call begins, and each later one tells what came of it. Another socket in its place will not do: the
+    /// target may have taken this one's connection.
+    private func ask(
+        _ descriptor: NIOBSDSocket.Handle, to address: SocketAddress, until deadline: NIODeadline, calls: Int = 1,
+        _ done: @escaping (Result<any Channel, any Error>) -> Void
+    ) {
+        let code = address.withSockAddr { systemConnect(descriptor, $0, socklen_t($1)) } == 0 ? 0 : errno
+        switch code {
+        case 0, EISCONN:
+            ClientBootstrap(group: eventLoop)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { try Socket.configure(channel, for: .forward) }
+                }
+                .withConnectedSocket(descriptor)
+                .assumeIsolated().whenComplete(done)
+        case EINPROGRESS where calls == 1:
+            ask(descriptor, to: address, until: deadline, calls: 2, done)
+        case EINPROGRESS, EALREADY:
+            guard NIODeadline.now() < deadline else {
+                close(descriptor)
+                return done(.failure(IOError(errnoCode: ETIMEDOUT, reason: "connect")))
             }
-        do {
-            guard let socket = try address.connectedSocket() else { return bootstrap.connect(to: address) }
-            return bootstrap.withConnectedSocket(socket)
-        } catch {
-            return eventLoop.makeFailedFuture(error)
+            // After 4 µs, and twice as long each time, up to 66 ms.
+            eventLoop.assumeIsolated().scheduleTask(in: .microseconds(1 << min(calls, 16))) {
+                self.ask(descriptor, to: address, until: deadline, calls: calls + 1, done)
+            }
+        default:
+            close(descriptor)
+            done(.failure(IOError(errnoCode: code, reason: "connect")))
         }
     }
 
@@ -98,27 +136,7 @@ enum Loopback {
     }
 }
 
-extension SocketAddress {
-    /// A socket that is connected already, or nil where that takes time: on loopback a connection is there when connect(2)
-    /// returns unless the listener's queue is full. The caller owns the descriptor, which does not block.
-    ///
-    /// The way through NIO's selector costs a fifth of all that an agent does for a short connection. Throws `IOError`.
-    fileprivate func connectedSocket() throws -> NIOBSDSocket.Handle? {
-        #if canImport(Glibc)
-        let type = CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(`protocol`.rawValue, type, 0)
-        guard descriptor >= 0 else { throw IOError(errnoCode: errno, reason: "socket") }
-        // The first call begins; what came of it is for the second to say.
-        for _ in 1...2 {
-            guard withSockAddr({ connect(descriptor, $0, socklen_t($1)) }) != 0 else { return descriptor }
-            let code = errno
-            guard code == EINPROGRESS || code == EALREADY else {
-                close(descriptor)
-                throw IOError(errnoCode: code, reason: "connect")
-            }
-        }
-        close(descriptor)
-        #endif
-        return nil
-    }
+/// connect(2), whose name the method above has taken.
+private func systemConnect(_ descriptor: CInt, _ address: UnsafePointer<sockaddr>, _ count: socklen_t) -> CInt {
+    connect(descriptor, address, count)
 }

@@ -52,6 +52,24 @@ final class Connection: Sendable {
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
+    /// Sends zeros until none have been taken for half a second, or `limit` of them have gone; how many those are.
+    ///
+    /// - Throws: `SocketError`.
+    func sendUntilFull(limit: Int) throws -> Int {
+        let zeros = [UInt8](repeating: 0, count: 65_536)
+        var sent = 0
+        while sent < limit {
+            let count = systemSend(socket.number, zeros, zeros.count, noSignal | Int32(MSG_DONTWAIT))
+            if count < 0 {
+                guard errno == EAGAIN else { throw SocketError("send", errno) }
+                var event = pollfd(fd: socket.number, events: Int16(POLLOUT), revents: 0)
+                guard poll(&event, 1, 500) == 1 else { break }
+            }
+            sent += max(count, 0)
+        }
+        return sent
+    }
+
     /// What there is, at least a byte; nothing at the end of what the other end sends.
     ///
     /// - Throws: `SocketError`; with EAGAIN when nothing comes for a minute.
