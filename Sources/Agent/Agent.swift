@@ -27,6 +27,7 @@ package struct Agent: Sendable {
     }
 
     private func run(on eventLoop: any EventLoop) async throws {
+        try await SocketPipe.prepare(on: eventLoop)
         let forwards = Forwards(target: configuration.target, eventLoop: eventLoop, logger: logger)
         let admission = SessionAdmission(
             tls: try SessionTLS(role: .agent, identity: configuration.identity),

@@ -1,8 +1,15 @@
 import Logging
 import NIOCore
-import NIOPosix
 import Transport
 import Wire
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
 
 /// Joins forward streams with connections to the target on this machine.
 struct Forwards: Sendable {
@@ -26,15 +33,15 @@ struct Forwards: Sendable {
         pipe.join(stream)
         dial.connect { result in
             switch result {
-            case .success(let channel):
+            case .success(let descriptor):
                 // The client may have given up meanwhile.
-                guard !stream.isGone else { return channel.close(promise: nil) }
+                guard !stream.isGone else { return _ = close(descriptor) }
                 stream.answerAccepted()
                 do {
-                    try pipe.attach(to: channel)
+                    try pipe.attach(descriptor)
                 } catch {
+                    logger.error("Forward failed: client-id=\(client), target=\(target), reason=\(Link.reason(of: error))")
                     stream.reset()
-                    channel.close(promise: nil)
                 }
             case .failure(let refusal):
                 logger.warning("Forward failed: client-id=\(client), target=\(target), reason=\(refusal)")

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Transport
 import Wire
 
@@ -25,23 +24,21 @@ struct LoopbackDial {
         self.eventLoop = eventLoop
     }
 
-    /// Calls `done` on the event loop, perhaps before it returns, with what to tell the client or with a channel, which
-    /// reads nothing before the loop's next turn.
-    func connect(_ done: @escaping (Result<any Channel, Refusal>) -> Void) {
+    /// Calls `done` on the event loop, perhaps before it returns, with what to tell the client or with the descriptor of a
+    /// connected, non-blocking socket, which is the caller's from then on.
+    func connect(_ done: @escaping (Result<CInt, Refusal>) -> Void) {
         guard !addresses.isEmpty else {
             return done(.failure(Refusal(.targetForbidden, "\(target) is not an address of the agent's own machine")))
         }
         attempt(addresses[...], done)
     }
 
-    private func attempt(
-        _ addresses: ArraySlice<SocketAddress>, _ done: @escaping (Result<any Channel, Refusal>) -> Void
-    ) {
+    private func attempt(_ addresses: ArraySlice<SocketAddress>, _ done: @escaping (Result<CInt, Refusal>) -> Void) {
         guard let address = addresses.first else { return }
         open(address) { result in
             switch result {
-            case .success(let channel):
-                done(self.checked(channel))
+            case .success(let descriptor):
+                done(self.checked(descriptor, dialed: address))
             case .failure(let error):
                 let rest = addresses.dropFirst()
                 if rest.isEmpty { done(.failure(self.refusal(for: error))) } else { self.attempt(rest, done) }
@@ -51,38 +48,25 @@ struct LoopbackDial {
 
     // MARK: Socket
 
-    /// On loopback a connection is there when connect(2) returns, if the listener has room for it and the kernel leaves
-    /// no packets for later. So there is nothing that NIO's selector would have to watch: connect(2) itself is asked.
-    private func open(_ address: SocketAddress, _ done: @escaping (Result<any Channel, any Error>) -> Void) {
-        #if canImport(Glibc)
-        let type = CInt(SOCK_STREAM.rawValue)
-        #else
-        let type = SOCK_STREAM
-        #endif
-        let descriptor = socket(address.protocol.rawValue, type, 0)
-        guard descriptor >= 0, fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 else {
-            let error = IOError(errnoCode: errno, reason: "socket")
-            if descriptor >= 0 { close(descriptor) }
-            return done(.failure(error))
+    private func open(_ address: SocketAddress, _ done: @escaping (Result<CInt, any Error>) -> Void) {
+        do {
+            ask(try Socket.make(for: address), to: address, until: .now() + LoopbackDial.timeout, done)
+        } catch {
+            done(.failure(error))
         }
-        ask(descriptor, to: address, until: .now() + LoopbackDial.timeout, done)
     }
 
-    /// The first call begins, and each later one tells what came of it. Another socket in its place will not do: the
-    /// target may have taken this one's connection.
+    /// On loopback a connection is there when connect(2) returns, if the listener has room for it and the kernel leaves
+    /// no packets for later. The first call begins, and each later one tells what came of it. Another socket in its place
+    /// will not do: the target may have taken this one's connection.
     private func ask(
-        _ descriptor: NIOBSDSocket.Handle, to address: SocketAddress, until deadline: NIODeadline, calls: Int = 1,
-        _ done: @escaping (Result<any Channel, any Error>) -> Void
+        _ descriptor: CInt, to address: SocketAddress, until deadline: NIODeadline, calls: Int = 1,
+        _ done: @escaping (Result<CInt, any Error>) -> Void
     ) {
         let code = address.withSockAddr { systemConnect(descriptor, $0, socklen_t($1)) } == 0 ? 0 : errno
         switch code {
         case 0, EISCONN:
-            ClientBootstrap(group: eventLoop)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture { try Socket.configure(channel, for: .forward) }
-                }
-                .withConnectedSocket(descriptor)
-                .assumeIsolated().whenComplete(done)
+            done(.success(descriptor))
         case EINPROGRESS where calls == 1:
             ask(descriptor, to: address, until: deadline, calls: 2, done)
         case EINPROGRESS, EALREADY:
@@ -101,12 +85,12 @@ struct LoopbackDial {
     }
 
     /// A connection to a free port of the ephemeral range may meet itself: that is nobody's service.
-    private func checked(_ channel: any Channel) -> Result<any Channel, Refusal> {
-        guard let remote = channel.remoteAddress, Loopback.contains(remote), remote != channel.localAddress else {
-            channel.close(promise: nil)
+    private func checked(_ descriptor: CInt, dialed address: SocketAddress) -> Result<CInt, Refusal> {
+        guard let local = Socket.localAddress(of: descriptor), local != address else {
+            close(descriptor)
             return .failure(Refusal(.targetRefused, "\(target): connection refused"))
         }
-        return .success(channel)
+        return .success(descriptor)
     }
 
     private func refusal(for error: any Error) -> Refusal {

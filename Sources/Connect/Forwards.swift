@@ -39,15 +39,18 @@ final class Forwards: @unchecked Sendable {
         session = nil
     }
 
-    /// A local connection, from its initializer.
-    func accept(_ channel: any Channel) throws {
+    /// A local connection: a non-blocking socket, nobody else's.
+    func accept(_ descriptor: CInt) {
         eventLoop.assertInEventLoop()
-        let id = ObjectIdentifier(channel)
-        let pipe = SocketPipe(eventLoop: eventLoop) { self.waiting[id] = nil }
-        try pipe.attach(to: channel)
+        let pipe = SocketPipe(eventLoop: eventLoop) { self.waiting[ObjectIdentifier($0)] = nil }
+        do {
+            try pipe.attach(descriptor)
+        } catch {
+            return logger.error("Connection refused: reason=\(Link.reason(of: error))")
+        }
         if session != nil { return forward(pipe) }
         guard waiting.count < Forwards.mostWaiting else { return turnAway(pipe) }
-        pipe.pauseReading(true)
+        let id = ObjectIdentifier(pipe)
         waiting[id] = pipe
         eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) {
             if let pipe = self.waiting.removeValue(forKey: id) { self.turnAway(pipe) }
@@ -74,7 +77,6 @@ final class Forwards: @unchecked Sendable {
                     pipe.abort()
                 })
             pipe.send(to: stream)
-            pipe.pauseReading(false)
         } catch {
             logger.warning("Forward failed: target=\(target), reason=\(error)")
             pipe.abort()

@@ -1,11 +1,13 @@
 import NIOCore
-import NIOPosix
 import Transport
 import Wire
 
 /// The local port whose connections go through the tunnel.
-struct LocalListener {
-    private let channel: any Channel
+///
+/// `@unchecked Sendable`: the listener is touched on `eventLoop` only.
+struct LocalListener: @unchecked Sendable {
+    private let listener: ForwardListener
+    private let eventLoop: any EventLoop
     /// With the port that was chosen.
     let address: HostPort
 
@@ -13,30 +15,20 @@ struct LocalListener {
     static func bind(_ address: HostPort, forwards: Forwards, on eventLoop: any EventLoop) async throws -> LocalListener
     {
         do {
-            let channel = try await ServerBootstrap(group: eventLoop)
-                .serverChannelOption(.backlog, value: 1024)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .serverChannelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(AcceptPause())
-                    }
-                }
-                .childChannelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try Socket.configure(channel, for: .forward)
-                        try forwards.accept(channel)
-                    }
-                }
-                .bind(host: address.host, port: Int(address.port)).get()
-            let port = channel.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? address.port
-            return LocalListener(channel: channel, address: HostPort(host: address.host, port: port))
+            let resolved = try SocketAddress.makeAddressResolvingHost(address.host, port: Int(address.port))
+            return try await eventLoop.submit {
+                let listener = try ForwardListener(on: resolved, eventLoop: eventLoop) { forwards.accept($0) }
+                let port = listener.port.flatMap(UInt16.init(exactly:)) ?? address.port
+                return LocalListener(
+                    listener: listener, eventLoop: eventLoop, address: HostPort(host: address.host, port: port))
+            }.get()
         } catch {
             throw ConnectFailure.cannotListen(address: address, reason: Link.reason(of: error))
         }
     }
 
     func close() async {
-        // A listener that is closed already is what is wanted.
-        try? await channel.close()
+        // An event loop that has ended has closed it.
+        try? await eventLoop.submit { listener.stop() }.get()
     }
 }

@@ -42,7 +42,7 @@ extension Link {
         ClientBootstrap(group: eventLoop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try Socket.configure(channel, for: .link)
+                    try Socket.configure(channel)
                     try channel.pipeline.syncOperations.addHandler(Link(continuing: mux, limits: limits))
                 }
             }

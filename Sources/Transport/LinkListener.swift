@@ -52,7 +52,7 @@ package struct LinkListener: Sendable {
                             _ = (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
                             throw TurnedAway()
                         }
-                        try Socket.configure(channel, for: .link)
+                        try Socket.configure(channel)
                         let first = FirstBytes {
                             let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
                             let link = Link(role: .acceptor, tls: tls, limits: limits, eventLoop: channel.eventLoop)

@@ -37,6 +37,8 @@ final class LoopContext: @unchecked Sendable {
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
     private var reads: [ByteBuffer] = []
+    /// Nil before `poller` was called.
+    private(set) var socketPoller: SocketPoller?
 
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -56,6 +58,14 @@ final class LoopContext: @unchecked Sendable {
         let context = LoopContext(eventLoop)
         current.currentValue = context
         return context
+    }
+
+    /// What watches the sockets of the event loop's forwards. Throws `IOError`.
+    func poller() throws -> SocketPoller {
+        if let socketPoller, !socketPoller.hasEnded { return socketPoller }
+        let made = try SocketPoller(on: eventLoop)
+        socketPoller = made
+        return made
     }
 
     // MARK: Memory, lent

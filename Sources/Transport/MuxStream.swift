@@ -83,6 +83,13 @@ package final class MuxStream: @unchecked Sendable {
         mux.becameReady(self)
     }
 
+    /// As `write`, for bytes that stay the caller's. A few of them share the next record with whatever else leaves in this
+    /// read cycle, if nobody is ahead of them; otherwise they are copied and wait.
+    package func write(copying bytes: UnsafeRawBufferPointer) {
+        if pending.isEmpty, case .open = outgoing, mux?.sendAtOnce(bytes, on: self) == true { return }
+        write(ByteBuffer(bytes: bytes))
+    }
+
     /// Ends our half once what is pending has left.
     package func finish() {
         eventLoop.assertInEventLoop()

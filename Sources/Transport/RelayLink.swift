@@ -88,7 +88,7 @@ package final class RelayLink: @unchecked Sendable {
                     .channelOption(.autoRead, value: false)
                     .channelInitializer { channel in
                         attempts.add(channel)
-                        return channel.eventLoop.makeCompletedFuture { try Socket.configure(channel, for: .link) }
+                        return channel.eventLoop.makeCompletedFuture { try Socket.configure(channel) }
                     }
                     .connect(host: dial.relay.host, port: Int(dial.relay.port)).get()
             } catch {

@@ -35,6 +35,17 @@ extension SecureMux: Flushable {
     /// Sends a few bytes ahead of everything that is pending or spliced. False beyond the stream's credit.
     func sendNow(_ bytes: ByteBuffer, on stream: MuxStream) -> Bool {
         guard let header = session.send(stream.id, count: bytes.readableBytes) else { return false }
+        bytes.withUnsafeReadableBytes { put(header, payload: $0) }
+        return true
+    }
+
+    /// Sends bytes for which no other stream has to wait longer than for those that have little to send anyway. False if
+    /// they have to take their turn.
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on stream: MuxStream) -> Bool {
+        guard phase == .running, quick.isEmpty, bytes.count <= LoopContext.stagingSize, !bytes.isEmpty,
+            sealed.readableBytes < SecureMux.batch / 2, carrier?.isWritable == true,
+            let header = session.send(stream.id, count: bytes.count)
+        else { return false }
         put(header, payload: bytes)
         return true
     }
@@ -99,7 +110,7 @@ extension SecureMux: Flushable {
         if credit > 0, let (payload, isLast) = stream.takePending(credit),
             let header = session.send(stream.id, count: payload.readableBytes)
         {
-            put(header, payload: payload)
+            payload.withUnsafeReadableBytes { put(header, payload: $0) }
             if isLast { loop.giveBack(read: payload) }
         }
         if stream.pendingBytes > 0 {
@@ -134,13 +145,11 @@ extension SecureMux: Flushable {
 
     /// A data frame, for which there was credit. The header shares a record with the first of the payload; the rest of a
     /// long payload is sealed from where it lies.
-    func put(_ header: FrameHeader, payload: ByteBuffer) {
+    func put(_ header: FrameHeader, payload bytes: UnsafeRawBufferPointer) {
         stage(header)
-        payload.withUnsafeReadableBytes { bytes in
-            let gathered = min(bytes.count, LoopContext.stagingSize - staged)
-            stage(UnsafeRawBufferPointer(rebasing: bytes.prefix(gathered)))
-            sealOrStage(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(gathered)))
-        }
+        let gathered = min(bytes.count, LoopContext.stagingSize - staged)
+        stage(UnsafeRawBufferPointer(rebasing: bytes.prefix(gathered)))
+        sealOrStage(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(gathered)))
     }
 
     /// Spliced frames, whole.

@@ -1,53 +1,63 @@
+import CPoller
 package import NIOCore
 import NIOPosix
 
-/// How adit sets up every TCP connection.
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// How adit sets up every TCP connection: without Nagle's algorithm, and with keepalive.
 package enum Socket {
-    /// What a connection is for.
-    package enum Use {
-        case link
-        /// Either of its directions may end before the other.
-        case forward
-
-        /// Bytes that a channel takes with its first read. It keeps a buffer of that size.
-        fileprivate var firstRead: Int {
-            switch self {
-            // A handshake is long enough that one more read does not show.
-            case .link: 64
-            // Most connections are short, and this may be all that is ever sent.
-            case .forward: 2048
-            }
-        }
-    }
-
-    /// Sets a new channel's options, from its initializer.
-    package static func configure(_ channel: any Channel, for use: Use) throws {
+    /// Sets a new link's options, from its channel's initializer.
+    package static func configure(_ channel: any Channel) throws {
         guard let options = channel.syncOptions else { return }
         try? options.setOption(.tcpOption(.tcp_nodelay), value: 1)
         try? options.setOption(.socketOption(.so_keepalive), value: 1)
         // With one message a read NIO keeps one buffer, the first.
         try options.setOption(.maxMessagesPerRead, value: 1)
-        try options.setOption(.recvAllocator, value: LoopReadAllocator(firstSize: use.firstRead))
-        if use == .forward { try options.setOption(.allowRemoteHalfClosure, value: true) }
+        try options.setOption(.recvAllocator, value: LoopReadAllocator())
+    }
+
+    /// A socket for a forward: non-blocking, and the caller's to close. Throws `IOError`.
+    package static func make(for address: SocketAddress) throws -> CInt {
+        let descriptor = adit_socket_make(address.protocol.rawValue)
+        guard descriptor >= 0 else { throw IOError(errnoCode: -descriptor, reason: "socket") }
+        return descriptor
+    }
+
+    /// Where a socket of IPv4 or IPv6 is bound to; nil if it is not, or not a socket.
+    package static func localAddress(of descriptor: CInt) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            let raw = UnsafeMutableRawPointer(pointer)
+            guard getsockname(descriptor, raw.assumingMemoryBound(to: sockaddr.self), &size) == 0 else { return nil }
+            return switch CInt(pointer.pointee.ss_family) {
+            case AF_INET: SocketAddress(raw.load(as: sockaddr_in.self))
+            case AF_INET6: SocketAddress(raw.load(as: sockaddr_in6.self))
+            default: nil
+            }
+        }
     }
 }
 
-/// Has the channels of an event loop read into memory that they share: an idle connection holds next to nothing, and a busy
+/// Has the links of an event loop read into memory that they share: an idle one holds next to nothing, and a busy
 /// one reads into memory that is in the processor's cache.
 ///
-/// A channel keeps the first buffer that it reads into, so that one is small. The others go back to the event loop's
+/// A channel keeps the first buffer that it reads into, so that one is small: a handshake is long enough that one more read
+/// does not show. The others go back to the event loop's
 /// pool, through whoever has taken the bytes out of them.
 private struct LoopReadAllocator: RecvByteBufferAllocator {
-    let firstSize: Int
+    private static let firstSize = 64
     private var hasRead = false
-
-    init(firstSize: Int) {
-        self.firstSize = firstSize
-    }
 
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
         guard hasRead, let loop = LoopContext.ofThread else {
-            return allocator.buffer(capacity: firstSize)
+            return allocator.buffer(capacity: LoopReadAllocator.firstSize)
         }
         return loop.takeRead()
     }

@@ -1,6 +1,5 @@
-import DequeModule
+import CPoller
 package import NIOCore
-import NIOPosix
 
 #if canImport(Darwin)
 import Darwin
@@ -20,11 +19,8 @@ import Glibc
 ///     open ──FIN of the socket──► socketFinished ──FIN of the stream──► finished
 ///       └────FIN of the stream──► streamFinished ──FIN of the socket──────┘
 ///
-/// Loop-bound: the socket must live on the stream's event loop.
-package final class SocketPipe: ChannelInboundHandler {
-    package typealias InboundIn = ByteBuffer
-    package typealias OutboundOut = ByteBuffer
-
+/// Loop-bound, to the stream's event loop.
+package final class SocketPipe {
     private enum Halves {
         case open
         case socketFinished
@@ -34,91 +30,160 @@ package final class SocketPipe: ChannelInboundHandler {
 
     private let loop: LoopContext
     private var stream: MuxStream?
-    private var context: ChannelHandlerContext?
+    /// Non-blocking, and ours to close.
+    private var socket: (descriptor: CInt, membership: SocketPoller.Membership)?
     private var halves = Halves.open
     /// The socket's output is shut: everything the stream brought has left.
     private var isOutputShut = false
-    /// From the stream, before there was a socket; bounded by the stream's window.
-    private var early = ByteBuffer()
-    /// From the socket, before there was a stream: NIO delivers what came before a FIN whether it is read or not.
-    private var held: Deque<ByteBuffer> = []
-    /// Written to the socket's channel and not flushed yet.
-    private var unflushed = 0
-    /// Flushed, and still on their way into the socket.
-    private var blocked = 0
-    private var isDirty = false
+    /// From the stream, for a socket that is not there yet or is full; bounded by the stream's window.
+    private var blocked = ByteBuffer()
+    /// The socket was full before, so the poller tells when it has room.
+    private var awaitsOutput = false
+
+    /// There may be input that was not read.
+    private var hasInput = true
+    /// The socket will not tell of its input's end again.
+    private var isEnding = false
     private var isReadingPaused = false
+    /// The poller was asked to call again.
+    private var awaitsCall = false
     /// The socket is gone.
-    private let onEnd: () -> Void
+    private let onEnd: (SocketPipe) -> Void
 
     /// Call it on `eventLoop`. `onEnd` is called at most once.
-    package init(eventLoop: any EventLoop, onEnd: @escaping () -> Void = {}) {
+    package init(eventLoop: any EventLoop, onEnd: @escaping (SocketPipe) -> Void = { _ in }) {
         loop = LoopContext.of(eventLoop)
         self.onEnd = onEnd
     }
 
-    /// Takes over what `stream` brings, and sends it what the socket has brought so far.
+    /// Makes what all pipes of an event loop share, which otherwise the first one does: better that a role which cannot have
+    /// it does not start. Throws `IOError`.
+    package static func prepare(on eventLoop: any EventLoop) async throws {
+        try await eventLoop.submit { _ = try LoopContext.of(eventLoop).poller() }.get()
+    }
+
+    /// Takes over what `stream` brings, and sends it what the socket brings.
     package func join(_ stream: MuxStream) {
-        self.stream = stream
+        send(to: stream)
         stream.delegate = self
-        sendHeld()
     }
 
     /// As `join`, for a stream whose first bytes are still somebody else's; who then makes the pipe its delegate and
     /// calls `streamWritable`.
     package func send(to stream: MuxStream) {
         self.stream = stream
-        sendHeld()
+        read()
     }
 
-    private func sendHeld() {
-        while let bytes = held.popFirst() { stream?.write(bytes) }
-        switch halves {
-        case .socketFinished, .finished: stream?.finish()
-        case .open, .streamFinished: break
+    /// Takes over a socket that is connected, non-blocking, and nobody else's. Throws `IOError` when it cannot be watched;
+    /// it has been closed then.
+    package func attach(_ descriptor: CInt) throws {
+        do {
+            socket = (descriptor, try loop.poller().add(descriptor, owner: self))
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        let early = blocked
+        blocked = ByteBuffer()
+        if early.readableBytes > 0 { early.withUnsafeReadableBytes { streamReceived($0) } }
+        finishSocketIfDrained()
+    }
+
+    /// Ends the socket with a reset, as a direct connection's peer would have.
+    package func abort() {
+        guard let descriptor = socket?.descriptor else { return }
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        end()
+    }
+
+    /// Closes the socket and lets go of the stream. What did not end in good order by now is reset.
+    private func end() {
+        guard let (descriptor, membership) = socket else { return }
+        socket = nil
+        loop.socketPoller?.remove(membership)
+        close(descriptor)
+        blocked = ByteBuffer()
+        let stream = stream
+        self.stream = nil
+        if halves != .finished { stream?.reset() }
+        onEnd(self)
+    }
+}
+
+// MARK: - Socket to stream
+
+extension SocketPipe: Polled {
+    func ready(_ what: Readiness) {
+        if what.isEmpty { awaitsCall = false }
+        if what.contains(.input) { hasInput = true }
+        if what.contains(.ending) { isEnding = true }
+        if what.contains(.output) { writeBlocked() }
+        // A broken connection says so to whoever reads it; nobody may be about to.
+        if what.contains(.broken), !mayRead { return end() }
+        read()
+    }
+
+    func pollerEnded() {
+        end()
+    }
+
+    /// The stream is there, has room, and was not told of the input's end.
+    private var mayRead: Bool {
+        guard let stream, !isReadingPaused, !stream.isGone else { return false }
+        return switch halves {
+        case .open, .streamFinished: true
+        case .socketFinished, .finished: false
         }
     }
 
-    /// Adds the pipe to a channel that has read nothing yet.
-    package func attach(to channel: any Channel) throws {
-        try channel.pipeline.syncOperations.addHandler(self)
-    }
-
-    /// Has the channel read or not; it does unless told.
-    package func pauseReading(_ paused: Bool) {
-        guard paused != isReadingPaused, let context else { return }
-        isReadingPaused = paused
-        try? context.channel.syncOptions?.setOption(.autoRead, value: !paused)
-    }
-
-    // MARK: Socket to stream
-
-    package func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        if early.readableBytes > 0 { write(early) }
-        early = ByteBuffer()
-        becomeDirty()
-    }
-
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = compact(unwrapInboundIn(data))
-        guard let stream else { return held.append(bytes) }
-        stream.write(bytes)
-        if !stream.isWritable { pauseReading(true) }
-    }
-
-    /// A few bytes do not hold the large buffer that they were read into.
-    private func compact(_ bytes: ByteBuffer) -> ByteBuffer {
-        guard bytes.readableBytes <= LoopContext.stagingSize else { return bytes }
-        defer { loop.giveBack(read: bytes) }
-        return bytes.withUnsafeReadableBytes { ByteBuffer(bytes: $0) }
-    }
-
-    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event {
-            socketFinished()
+    /// What there is, but one full buffer at the most: the rest comes in the next turn, so that others have theirs.
+    private func read() {
+        while hasInput, mayRead, let descriptor = socket?.descriptor, let stream {
+            guard read(from: descriptor, to: stream) < LoopContext.readSize else { return readSoon() }
         }
-        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Bytes read.
+    private func read(from descriptor: CInt, to stream: MuxStream) -> Int {
+        var buffer = loop.takeRead()
+        var received = 0
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { room in
+            received = adit_socket_receive(descriptor, room.baseAddress, room.count)
+            return max(received, 0)
+        }
+        guard received > 0 else {
+            loop.giveBack(read: buffer)
+            noneReceived(error: CInt(-received))
+            return 0
+        }
+        // A read that comes back short has emptied the socket, unless the end was already there.
+        hasInput = isEnding || received == LoopContext.readSize
+        if received <= LoopContext.stagingSize {
+            // A few bytes do not hold the large buffer that they were read into.
+            buffer.withUnsafeReadableBytes { stream.write(copying: $0) }
+            loop.giveBack(read: buffer)
+        } else {
+            stream.write(buffer)
+        }
+        if !stream.isWritable { isReadingPaused = true }
+        return received
+    }
+
+    private func noneReceived(error: CInt) {
+        hasInput = false
+        switch error {
+        case 0: socketFinished()
+        case EAGAIN, EWOULDBLOCK: break
+        default: end()
+        }
+    }
+
+    private func readSoon() {
+        guard let membership = socket?.membership, !awaitsCall else { return }
+        awaitsCall = true
+        loop.socketPoller?.callAgain(membership)
     }
 
     private func socketFinished() {
@@ -130,59 +195,26 @@ package final class SocketPipe: ChannelInboundHandler {
         stream?.finish()
         finishSocketIfDrained()
     }
-
-    // MARK: Ends
-
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        stream?.reset()
-        context.close(promise: nil)
-    }
-
-    package func channelInactive(context: ChannelHandlerContext) {
-        // With our half shut, NIO turns the socket's FIN into this; a reset or an error has come to `errorCaught` before.
-        if isOutputShut { socketFinished() }
-    }
-
-    package func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
-        // Whatever did not end in good order by now is reset.
-        if halves != .finished { stream?.reset() }
-        stream = nil
-        held = []
-        onEnd()
-    }
-
-    /// Ends the socket with a reset, as a direct connection's peer would have.
-    package func abort() {
-        guard let context else { return }
-        _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-        context.close(promise: nil)
-    }
-
-    /// A full close or a half-close would discard what NIO still holds: only once everything has left.
-    private func finishSocketIfDrained() {
-        guard unflushed == 0, blocked == 0, let context else { return }
-        switch halves {
-        case .open, .socketFinished: break
-        case .finished: context.close(promise: nil)
-        case .streamFinished:
-            guard !isOutputShut else { return }
-            isOutputShut = true
-            context.close(mode: .output, promise: nil)
-        }
-    }
 }
 
 // MARK: - Stream to socket
 
 extension SocketPipe: MuxStreamDelegate {
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        guard context != nil else {
-            early.writeBytes(bytes)
-            return
-        }
-        write(ByteBuffer(bytes: bytes))
-        becomeDirty()
+        guard let (descriptor, membership) = socket, blocked.readableBytes == 0 else { return hold(bytes) }
+        let sent = adit_socket_send(descriptor, bytes.baseAddress, bytes.count)
+        guard sent >= 0 || sent == -Int(EAGAIN) else { return end() }
+        if sent > 0 { stream?.consumed(sent) }
+        guard sent < bytes.count else { return }
+        hold(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(max(sent, 0))))
+        guard !awaitsOutput else { return }
+        awaitsOutput = true
+        loop.socketPoller?.awaitOutput(membership)
+    }
+
+    private func hold(_ bytes: UnsafeRawBufferPointer) {
+        if blocked.readerIndex > blocked.readableBytes { blocked.discardReadBytes() }
+        blocked.writeBytes(bytes)
     }
 
     package func streamFinished() {
@@ -191,7 +223,7 @@ extension SocketPipe: MuxStreamDelegate {
         case .socketFinished: halves = .finished
         case .streamFinished, .finished: return
         }
-        becomeDirty()
+        finishSocketIfDrained()
     }
 
     package func streamReset(_ reason: String) {
@@ -201,56 +233,38 @@ extension SocketPipe: MuxStreamDelegate {
         case .streamFinished, .finished:
             // All that the other side had to say has come, and still goes out; what we would say has no taker.
             halves = .finished
-            becomeDirty()
+            finishSocketIfDrained()
         }
     }
 
     package func streamWritable() {
-        pauseReading(false)
+        guard isReadingPaused else { return }
+        isReadingPaused = false
+        readSoon()
     }
 
-    private func write(_ bytes: ByteBuffer) {
-        guard let context else { return }
-        guard blocked > 0 else {
-            unflushed += bytes.readableBytes
-            return context.write(wrapOutboundOut(bytes), promise: nil)
+    private func writeBlocked() {
+        guard blocked.readableBytes > 0, let descriptor = socket?.descriptor else { return }
+        let sent = blocked.readWithUnsafeReadableBytes { bytes in
+            max(adit_socket_send(descriptor, bytes.baseAddress, bytes.count), 0)
         }
-        // The socket is full: this buffer's own completion returns its credit.
-        let count = bytes.readableBytes
-        blocked += count
-        context.write(wrapOutboundOut(bytes)).assumeIsolated().whenSuccess { self.unblocked(count) }
-    }
-
-    private func becomeDirty() {
-        guard !isDirty else { return }
-        isDirty = true
-        loop.willFlush(self)
-    }
-
-    private func unblocked(_ count: Int) {
-        blocked -= count
-        stream?.consumed(count)
+        // Where nothing is sent and the socket is not full it is broken, of which its readiness tells.
+        guard sent > 0 else { return }
+        if blocked.readableBytes == 0 { blocked = ByteBuffer() }
+        stream?.consumed(sent)
         finishSocketIfDrained()
     }
-}
 
-extension SocketPipe: Flushable {
-    func flush() {
-        isDirty = false
-        guard let context else { return }
-        context.flush()
-        let flushed = unflushed
-        unflushed = 0
-        guard flushed > 0 else { return finishSocketIfDrained() }
-        let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        if blocked == 0, buffered == 0 {
-            stream?.consumed(flushed)
-            finishSocketIfDrained()
-        } else {
-            // An empty write completes when everything before it has.
-            blocked += flushed
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer())).assumeIsolated()
-                .whenSuccess { self.unblocked(flushed) }
+    /// Only once everything has left: who closes or shuts a socket must have nothing more to give it.
+    private func finishSocketIfDrained() {
+        guard blocked.readableBytes == 0, let descriptor = socket?.descriptor else { return }
+        switch halves {
+        case .open, .socketFinished: break
+        case .finished: end()
+        case .streamFinished:
+            guard !isOutputShut else { return }
+            isOutputShut = true
+            shutdown(descriptor, CInt(SHUT_WR))
         }
     }
 }

@@ -4,13 +4,13 @@ enum House {
     static let modules: [String: Set<String>] = [
         "adit": [
             "Relay", "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Tokens", "Mux", "Wire", "COpenSSL",
-            "CJWT", "CSandbox",
+            "CJWT", "CSandbox", "CPoller",
         ],
         "Relay": ["Transport", "Tokens", "Mux", "Wire"],
         "Agent": ["Transport", "EndToEnd", "Mux", "Wire"],
         "Connect": ["Transport", "EndToEnd", "Mux", "Wire"],
         "EndToEnd": ["Transport", "TLSEngine", "Mux", "Wire"],
-        "Transport": ["TLSEngine", "Mux", "Wire"],
+        "Transport": ["TLSEngine", "CPoller", "Mux", "Wire"],
         "TLSEngine": ["COpenSSL"],
         "Tokens": ["CJWT"],
         "Mux": ["Wire"],
@@ -18,6 +18,7 @@ enum House {
         "COpenSSL": [],
         "CJWT": [],
         "CSandbox": [],
+        "CPoller": [],
     ]
 
     /// The modules of others, and those of ours that may import each.

@@ -51,7 +51,7 @@ import Wire
         let listener = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try Socket.configure(channel, for: .link)
+                    try Socket.configure(channel)
                     let outer = Link(role: .acceptor, tls: try link.accepting(), eventLoop: channel.eventLoop)
                     outer.mux.delegate = Owner(onOpened: { stream in
                         stream.accept()
@@ -73,7 +73,7 @@ import Wire
         let client = try await ClientBootstrap(group: group)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try Socket.configure(channel, for: .link)
+                    try Socket.configure(channel)
                     let outer = Link(role: .dialer, tls: try link.dialing(), eventLoop: channel.eventLoop)
                     outer.mux.delegate = Owner(onEstablished: {
                         do {

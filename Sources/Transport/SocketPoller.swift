@@ -1,0 +1,176 @@
+import CPoller
+import NIOCore
+import NIOPosix
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// What a `SocketPoller` tells its members.
+struct Readiness: OptionSet {
+    let rawValue: UInt32
+
+    /// There is input, or its end.
+    static let input = Readiness(rawValue: UInt32(ADIT_POLLER_INPUT))
+    /// There is room for output.
+    static let output = Readiness(rawValue: UInt32(ADIT_POLLER_OUTPUT))
+    /// The peer has ended its half: only a read that finds the end has found everything.
+    static let ending = Readiness(rawValue: UInt32(ADIT_POLLER_ENDING))
+    /// The connection is broken.
+    static let broken = Readiness(rawValue: UInt32(ADIT_POLLER_BROKEN))
+}
+
+/// Who owns a socket that a `SocketPoller` watches. All calls come on the poller's event loop.
+protocol Polled: AnyObject {
+    /// What has become possible since it was told the last time; empty where it asked to be called again.
+    func ready(_ what: Readiness)
+    /// The event loop ends: close the socket.
+    func pollerEnded()
+}
+
+/// The sockets of an event loop's forwards, and the listener of a connect. They are no NIO channels: a channel costs a short
+/// connection more than all else together (Docs/PERFORMANCE.md). NIO sees one descriptor, the bell, that stands for all of
+/// them.
+///
+/// A socket's readiness is told once, when it comes about. Whoever leaves some of it unused remembers that itself.
+///
+/// Loop-bound.
+final class SocketPoller {
+    /// A member's place; the number of its socket is used again, the turn is not.
+    struct Membership {
+        fileprivate let socket: CInt
+        fileprivate let turn: UInt32
+        fileprivate var id: UInt64 { UInt64(turn) << 32 | UInt64(UInt32(bitPattern: socket)) }
+    }
+
+    private struct Place {
+        var turn: UInt32 = 0
+        var owner: (any Polled)?
+    }
+
+    /// Events taken at once, and how often before the event loop's channels have their turn.
+    private static let mostEvents = 64
+    private static let mostTakes = 4
+
+    private let eventLoop: any EventLoop
+    private let poller: OpaquePointer
+    /// By the number of the socket.
+    private var places: [Place] = []
+    /// Those who asked to be called again.
+    private var again: [Membership] = []
+    /// Its event loop has ended, or NIO does not watch the bell.
+    private(set) var hasEnded = false
+
+    /// Call it on `eventLoop`. Throws `IOError`.
+    init(on eventLoop: any EventLoop, byThread: Bool = false) throws {
+        self.eventLoop = eventLoop
+        var error: CInt = 0
+        guard let poller = adit_poller_make(byThread, &error) else {
+            throw IOError(errnoCode: error, reason: "making a set of sockets")
+        }
+        self.poller = poller
+        let bell = NIOLoopBound(Bell(self), eventLoop: eventLoop)  // its initializer runs there
+        NIOPipeBootstrap(group: eventLoop)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 8))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(bell.value)
+                }
+            }
+            .takingOwnershipOfDescriptor(input: adit_poller_bell(poller))
+            .assumeIsolated().whenFailure { _ in self.end() }
+    }
+
+    deinit {
+        adit_poller_free(poller)
+    }
+
+    /// Watches `socket`, and holds `owner` until it is removed. Throws `IOError`.
+    func add(_ socket: CInt, owner: any Polled) throws -> Membership {
+        eventLoop.assertInEventLoop()
+        let index = Int(socket)
+        guard !hasEnded else { throw IOError(errnoCode: ECANCELED, reason: "watching a socket") }
+        if index >= places.count { places += Array(repeating: Place(), count: index + 1 - places.count) }
+        places[index].turn &+= 1
+        let membership = Membership(socket: socket, turn: places[index].turn)
+        let error = adit_poller_add(poller, socket, membership.id)
+        guard error == 0 else { throw IOError(errnoCode: error, reason: "watching a socket") }
+        places[index].owner = owner
+        return membership
+    }
+
+    /// Has the socket's room for output be told too, now and whenever it was full.
+    func awaitOutput(_ membership: Membership) {
+        // A socket that is in the set can be asked for more.
+        _ = adit_poller_await_output(poller, membership.socket, membership.id)
+    }
+
+    /// Forgets a socket, which its owner closes in the same turn.
+    func remove(_ membership: Membership) {
+        places[Int(membership.socket)].owner = nil
+    }
+
+    /// Has the owner's `ready` be called once more, in the event loop's next turn.
+    func callAgain(_ membership: Membership) {
+        again.append(membership)
+        guard again.count == 1 else { return }
+        eventLoop.assumeIsolated().execute {
+            let due = self.again
+            self.again = []
+            for membership in due { self.owner(of: membership.id)?.ready([]) }
+        }
+    }
+
+    private func owner(of id: UInt64) -> (any Polled)? {
+        let place = places[Int(UInt32(truncatingIfNeeded: id))]
+        return place.turn == UInt32(truncatingIfNeeded: id >> 32) ? place.owner : nil
+    }
+
+    fileprivate func rang() {
+        withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
+            for _ in 0..<SocketPoller.mostTakes {
+                let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
+                for event in events[..<count] { owner(of: event.id)?.ready(Readiness(rawValue: event.what)) }
+                guard count == SocketPoller.mostEvents else { break }
+            }
+        }
+        arm()
+    }
+
+    fileprivate func arm() {
+        if adit_poller_arm(poller) != 0 { end() }
+    }
+
+    fileprivate func end() {
+        hasEnded = true
+        for place in places { place.owner?.pollerEnded() }
+    }
+}
+
+/// Hears that there is something to take.
+private final class Bell: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let poller: SocketPoller
+
+    init(_ poller: SocketPoller) {
+        self.poller = poller
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        poller.arm()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        poller.rang()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        poller.end()
+    }
+}
