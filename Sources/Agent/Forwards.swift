@@ -40,7 +40,8 @@ struct Forwards: Sendable {
                 do {
                     try pipe.attach(descriptor)
                 } catch {
-                    logger.error("Forward failed: client-id=\(client), target=\(target), reason=\(Link.reason(of: error))")
+                    let reason = Link.reason(of: error)
+                    logger.error("Forward failed: client-id=\(client), target=\(target), reason=\(reason)")
                     stream.reset()
                 }
             case .failure(let refusal):

@@ -13,9 +13,10 @@ struct ReceiveWindow {
     /// Half a window consumed in less time than this is always fast, in nanoseconds: on a short path it is the hosts'
     /// work and their schedulers, not the distance, that a window has to cover.
     static let leastTime: Int64 = 4_000_000
-    /// In bytes: what windows need not come down below. It decides between the delay of the others and the speed of a bulk
-    /// transfer beside them; see Docs/PERFORMANCE.md.
-    static let sharedSize = 544 * 1024
+    /// A window that comes down keeps what its pace is worth in this time, in nanoseconds, and so many bytes. They decide
+    /// between the delay of the others and the speed of a bulk transfer beside them; see Docs/PERFORMANCE.md.
+    static let sharedTime: Int64 = 1_250_000
+    static let leastShared = 448 * 1024
     /// After so many nanoseconds without credit falling due, a stream has paused.
     static let pause: Int64 = 10_000_000_000
 
@@ -70,8 +71,8 @@ struct ReceiveWindow {
         measurePace(at: now, over: max(roundTrip, ReceiveWindow.leastTime))
         var limit = Protocol.largestWindow
         if isShared || took > ReceiveWindow.pause {
-            let needed = min(2 * (pace ?? 0) * Double(roundTrip), Double(Protocol.largestWindow))
-            limit = max(Int(needed), ReceiveWindow.sharedSize)
+            let time = max(2 * roundTrip, ReceiveWindow.sharedTime)
+            limit = max(Int(min((pace ?? 0) * Double(time), Double(limit))), ReceiveWindow.leastShared)
         }
         if size > limit {
             let excess = min(size - limit, owed)
