@@ -131,7 +131,8 @@ final class SocketPoller {
         return place.turn == UInt32(truncatingIfNeeded: id >> 32) ? place.owner : nil
     }
 
-    fileprivate func rang() {
+    /// Tells all that there is to tell; the bell's part, once it has rung.
+    func takeAll() {
         withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
             for _ in 0..<SocketPoller.mostTakes {
                 let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
@@ -167,7 +168,7 @@ private final class Bell: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        poller.rang()
+        poller.takeAll()
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -1,0 +1,201 @@
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import Transport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The set of a forward's sockets, by either way to ring its bell, on a real event loop.
+@Suite(.timeLimit(.minutes(1))) struct SocketPollerTests {
+    @Test("input is told once, and again when more has come", arguments: [false, true])
+    func input(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.write("a")
+            await scene.waits(for: [.input])
+            // Nobody reads it: it is not told again with what comes later, but that is.
+            try await scene.write("b")
+            await scene.waits(for: [.input, .input])
+            try await scene.settled()
+            #expect(scene.heard == [.input, .input])
+        }
+    }
+
+    @Test("the end of the peer's half comes with its input", arguments: [false, true])
+    func end(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            let code = try await scene.on { shutdown(scene.far, CInt(SHUT_WR)) }
+            #expect(code == 0)
+            await scene.waits(for: [[.input, .ending]])
+        }
+    }
+
+    @Test("room for output is told only to who awaits it, and anew once it was full", arguments: [false, true])
+    func output(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.settled()
+            #expect(scene.heard.isEmpty)
+            try await scene.on { scene.awaitOutput() }
+            await scene.waits(for: [.output])
+            try await scene.on { scene.fill() }
+            try await scene.settled()
+            #expect(scene.heard == [.output])
+            try await scene.on { scene.drainFar() }
+            await scene.waits(for: [.output, .output])
+        }
+    }
+
+    @Test("who is removed hears nothing, nor does who has the number of its socket next", arguments: [false, true])
+    func removed(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.on {
+                // Both in one turn: the event is in the set when its socket is closed.
+                #expect(write(scene.far, "x", 1) == 1)
+                try scene.replace()
+            }
+            try await scene.settled()
+            #expect(scene.heard.isEmpty)
+            try await scene.write("y")
+            await scene.waits(for: [.input])
+        }
+    }
+
+    @Test("who asks is called again in the next turn", arguments: [false, true])
+    func again(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.on {
+                scene.askAgain()
+                #expect(scene.heard.isEmpty)
+            }
+            await scene.waits(for: [[]])
+        }
+    }
+
+    private func withScene(_ byThread: Bool, _ body: (Scene) async throws -> Void) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let scene = Scene(on: group.next())
+        do {
+            try await scene.on { try scene.begin(byThread: byThread) }
+            try await body(scene)
+        } catch {
+            try await group.shutdownGracefully()
+            throw error
+        }
+        try await group.shutdownGracefully()
+        #expect(scene.hasEnded)
+    }
+}
+
+/// One member of a poller, and the far end of its socket.
+///
+/// `@unchecked Sendable`: all but `init` happens on the event loop, or after it has ended.
+private final class Scene: @unchecked Sendable, Polled {
+    private let eventLoop: any EventLoop
+    private var poller: SocketPoller?
+    private var membership: SocketPoller.Membership?
+    private(set) var near: CInt = -1
+    private(set) var far: CInt = -1
+    private(set) var heard: [Readiness] = []
+    private(set) var hasEnded = false
+    private var awaited: (what: [Readiness], promise: EventLoopPromise<Void>)?
+
+    init(on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    func on<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await eventLoop.submit(body).get()
+    }
+
+    func begin(byThread: Bool) throws {
+        poller = try SocketPoller(on: eventLoop, byThread: byThread)
+        try join()
+    }
+
+    private func join() throws {
+        (near, far) = try Scene.pair()
+        membership = try poller?.add(near, owner: self)
+    }
+
+    /// Leaves, and joins with another socket of the same number.
+    func replace() throws {
+        if let membership { poller?.remove(membership) }
+        close(far)
+        let (made, far) = try Scene.pair()
+        #expect(dup2(made, near) == near)
+        close(made)
+        self.far = far
+        membership = try poller?.add(near, owner: self)
+    }
+
+    private static func pair() throws -> (CInt, CInt) {
+        var ends: [CInt] = [-1, -1]
+        #if canImport(Glibc)
+        let type = CInt(SOCK_STREAM.rawValue)
+        #else
+        let type = SOCK_STREAM
+        #endif
+        #expect(socketpair(AF_UNIX, type, 0, &ends) == 0)
+        for end in ends { #expect(fcntl(end, F_SETFL, O_NONBLOCK) == 0) }
+        return (ends[0], ends[1])
+    }
+
+    private func leave() {
+        if let membership { poller?.remove(membership) }
+        close(near)
+        close(far)
+    }
+
+    func ready(_ what: Readiness) {
+        heard.append(what)
+        if let awaited, awaited.what == heard { awaited.promise.succeed() }
+    }
+
+    func pollerEnded() {
+        hasEnded = true
+        leave()
+    }
+
+    func write(_ text: String) async throws {
+        let written = try await on { Array(text.utf8).withUnsafeBytes { send(self.far, $0.baseAddress, $0.count, 0) } }
+        #expect(written == text.utf8.count)
+    }
+
+    func awaitOutput() {
+        if let membership { poller?.awaitOutput(membership) }
+    }
+
+    func askAgain() {
+        if let membership { poller?.callAgain(membership) }
+    }
+
+    func fill() {
+        let block = [UInt8](repeating: 0, count: 65_536)
+        while send(near, block, block.count, 0) > 0 {}
+    }
+
+    func drainFar() {
+        var block = [UInt8](repeating: 0, count: 65_536)
+        while recv(far, &block, block.count, 0) > 0 {}
+    }
+
+    /// Until exactly this was heard; the suite's time limit ends a wait for what does not come.
+    func waits(for what: [Readiness]) async {
+        let promise = eventLoop.makePromise(of: Void.self)
+        eventLoop.execute {
+            if self.heard == what { promise.succeed() } else { self.awaited = (what, promise) }
+        }
+        try? await promise.futureResult.get()
+    }
+
+    /// Until all that there is to tell by now has been told.
+    func settled() async throws {
+        try await on { self.poller?.takeAll() }
+    }
+}
