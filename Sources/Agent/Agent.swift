@@ -20,14 +20,18 @@ package struct Agent: Sendable {
         self.onEvent = onEvent
     }
 
-    /// Returns when cancelled. Throws `LinkFailure` when trying again is pointless: the relay's key is not the expected
-    /// one, or the relay refuses this token or ID.
+    /// Returns when cancelled. Throws `AgentFailure` when it cannot begin, and `LinkFailure` when trying again is pointless: the
+    /// relay's key is not the expected one, or the relay refuses this token or ID.
     package func run() async throws {
         try await withEventLoops(1) { try await run(on: $0.any()) }
     }
 
     private func run(on eventLoop: any EventLoop) async throws {
-        try await SocketPipe.prepare(on: eventLoop)
+        do {
+            try await SocketPipe.prepare(on: eventLoop)
+        } catch {
+            throw AgentFailure.cannotWatchSockets(reason: Link.reason(of: error))
+        }
         let forwards = Forwards(target: configuration.target, eventLoop: eventLoop, logger: logger)
         let admission = SessionAdmission(
             tls: try SessionTLS(role: .agent, identity: configuration.identity),

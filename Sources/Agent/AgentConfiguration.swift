@@ -41,3 +41,8 @@ package enum AgentEvent: Sendable {
     case registered(relay: HostPort, agentID: AgentID)
     case disconnected(LinkFailure, retryAfterMilliseconds: Int64)
 }
+
+/// Why an agent cannot begin.
+package enum AgentFailure: Error {
+    case cannotWatchSockets(reason: String)
+}

@@ -33,6 +33,7 @@ struct adit_poller {
 #ifdef __linux__
     aio_context_t context;
     struct iocb request;
+    bool is_under_way;
 #endif
     pthread_t thread;
     pthread_mutex_t lock;
@@ -52,20 +53,20 @@ static int make_set(void) {
 }
 
 int adit_poller_add(adit_poller *poller, int socket, uint64_t id) {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = id };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = id };
     return epoll_ctl(poller->set, EPOLL_CTL_ADD, socket, &event) == 0 ? 0 : errno;
 }
 
 int adit_poller_await_output(adit_poller *poller, int socket, uint64_t id) {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = id };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLOUT | EPOLLET, .data.u64 = id };
     return epoll_ctl(poller->set, EPOLL_CTL_MOD, socket, &event) == 0 ? 0 : errno;
 }
 
 static uint32_t meaning(uint32_t events) {
-    return (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? ADIT_POLLER_INPUT : 0)
+    return (events & ~(uint32_t)EPOLLOUT ? ADIT_POLLER_INPUT : 0)
         | (events & EPOLLOUT ? ADIT_POLLER_OUTPUT : 0)
-        | (events & (EPOLLRDHUP | EPOLLHUP) ? ADIT_POLLER_ENDING : 0)
-        | (events & EPOLLERR ? ADIT_POLLER_BROKEN | ADIT_POLLER_ENDING : 0);
+        | (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? ADIT_POLLER_PIECEMEAL : 0)
+        | (events & EPOLLERR ? ADIT_POLLER_BROKEN : 0);
 }
 
 int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most) {
@@ -100,9 +101,10 @@ int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most) {
     struct kevent found[64];
     int count = kevent(poller->set, NULL, 0, found, most < 64 ? most : 64, &(struct timespec){ 0 });
     for (int i = 0; i < count; i++) {
-        uint32_t what = found[i].filter == EVFILT_READ ? ADIT_POLLER_INPUT : ADIT_POLLER_OUTPUT;
+        // Nothing tells of urgent data here.
+        uint32_t what = found[i].filter == EVFILT_READ ? ADIT_POLLER_INPUT | ADIT_POLLER_PIECEMEAL : ADIT_POLLER_OUTPUT;
         if (found[i].flags & EV_EOF)
-            what |= ADIT_POLLER_ENDING | ADIT_POLLER_INPUT | (found[i].fflags != 0 ? ADIT_POLLER_BROKEN : 0);
+            what |= ADIT_POLLER_INPUT | ADIT_POLLER_PIECEMEAL | (found[i].fflags != 0 ? ADIT_POLLER_BROKEN : 0);
         events[i] = (adit_poller_event){ .id = (uint64_t)(uintptr_t)found[i].udata, .what = what };
     }
     return count < 0 ? 0 : count;
@@ -116,9 +118,17 @@ int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most) {
 
 static int make_bell(adit_poller *poller) {
     poller->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (poller->bell < 0)
+        return errno;
     // Its reader closes the other one when it likes.
     poller->clapper = fcntl(poller->bell, F_DUPFD_CLOEXEC, 0);
     return poller->clapper < 0 ? errno : 0;
+}
+
+static int submit(adit_poller *poller) {
+    struct iocb *request = &poller->request;
+    poller->is_under_way = syscall(SYS_io_submit, poller->context, 1L, &request) == 1;
+    return poller->is_under_way ? 0 : errno;
 }
 
 // A poll(2) that completes on an eventfd: Linux 4.19, which a container's profile may still forbid.
@@ -132,9 +142,8 @@ static bool begin_by_kernel(adit_poller *poller) {
         .aio_flags = IOCB_FLAG_RESFD,
         .aio_resfd = (uint32_t)poller->clapper,
     };
-    // Nothing is in the set, so this asks only whether it may be asked; `arm` finds it under way.
-    struct iocb *request = &poller->request;
-    if (syscall(SYS_io_submit, poller->context, 1L, &request) == 1)
+    // Whether it may be asked is found out by asking.
+    if (submit(poller) == 0)
         return true;
     syscall(SYS_io_destroy, poller->context);
     poller->context = 0;
@@ -143,10 +152,9 @@ static bool begin_by_kernel(adit_poller *poller) {
 
 static int arm_kernel(adit_poller *poller) {
     struct io_event done;
-    if (syscall(SYS_io_getevents, poller->context, 0L, 1L, &done, NULL) != 1)
+    if (poller->is_under_way && syscall(SYS_io_getevents, poller->context, 0L, 1L, &done, NULL) != 1)
         return 0; // It has not rung since.
-    struct iocb *request = &poller->request;
-    return syscall(SYS_io_submit, poller->context, 1L, &request) == 1 ? 0 : errno;
+    return submit(poller);
 }
 
 static void end_by_kernel(adit_poller *poller) {
@@ -185,6 +193,13 @@ static void end_by_kernel(adit_poller *poller) {
 
 #endif
 
+void adit_poller_ring(adit_poller *poller) {
+    // Where there is no room for it, the bell has rung and was not read.
+    uint64_t once = 1;
+    ssize_t rung = write(poller->clapper, &once, sizeof once);
+    (void)rung;
+}
+
 static void *watch(void *argument) {
     adit_poller *poller = argument;
     pthread_mutex_lock(&poller->lock);
@@ -197,10 +212,7 @@ static void *watch(void *argument) {
         pthread_mutex_unlock(&poller->lock);
         struct pollfd watched[] = { { .fd = poller->set, .events = POLLIN }, { .fd = poller->end[0], .events = POLLIN } };
         while (poll(watched, 2, -1) < 0 && errno == EINTR) {}
-        // The bell has been read since it rang the last time, so there is room.
-        uint64_t once = 1;
-        ssize_t rung = write(poller->clapper, &once, sizeof once);
-        (void)rung;
+        adit_poller_ring(poller);
         pthread_mutex_lock(&poller->lock);
     }
     pthread_mutex_unlock(&poller->lock);
@@ -312,10 +324,16 @@ int adit_socket_make(int domain) {
 int adit_socket_accept(int listener) {
 #ifdef __linux__
     // It inherits the listener's options.
-    int accepted = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int accepted;
+    do
+        accepted = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (accepted < 0 && errno == EINTR);
     return accepted < 0 ? -errno : accepted;
 #else
-    int accepted = accept(listener, NULL, NULL);
+    int accepted;
+    do
+        accepted = accept(listener, NULL, NULL);
+    while (accepted < 0 && errno == EINTR);
     return accepted < 0 ? -errno : set_up(accepted);
 #endif
 }

@@ -17,13 +17,14 @@ package final class ForwardListener {
     private static let queue: CInt = 1024
     /// Accepted in one turn of the event loop.
     private static let mostAtOnce = 64
-    /// Out of descriptors or memory it waits before it accepts again: the next try would fail at once.
+    /// When it cannot accept, for want of descriptors mostly, it waits: the next try would fail at once.
     private static let pause = TimeAmount.milliseconds(100)
 
     private let loop: LoopContext
     private let eventLoop: any EventLoop
     private let accept: (CInt) -> Void
     private var socket: (descriptor: CInt, membership: SocketPoller.Membership)?
+    private var isPausing = false
 
     /// Listens. Call it on `eventLoop`; `accept` gets each connection's descriptor, non-blocking, to keep and to close.
     /// Throws `IOError`.
@@ -66,6 +67,7 @@ package final class ForwardListener {
 
 extension ForwardListener: Polled {
     func ready(_ what: Readiness) {
+        guard !isPausing else { return }
         for _ in 0..<ForwardListener.mostAtOnce {
             guard let descriptor = socket?.descriptor else { return }
             let accepted = adit_socket_accept(descriptor)
@@ -74,15 +76,22 @@ extension ForwardListener: Polled {
                 accept(accepted)
             case EAGAIN, EWOULDBLOCK:
                 return
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                eventLoop.assumeIsolated().scheduleTask(in: ForwardListener.pause) { self.ready([]) }
-                return
-            default:
+            case ECONNABORTED, EPROTO, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH:
                 // The connection ended before it was accepted (accept(2)); the next may be well.
                 continue
+            default:
+                return pause()
             }
         }
         if let membership = socket?.membership { loop.socketPoller?.callAgain(membership) }
+    }
+
+    private func pause() {
+        isPausing = true
+        eventLoop.assumeIsolated().scheduleTask(in: ForwardListener.pause) {
+            self.isPausing = false
+            self.ready([])
+        }
     }
 
     func pollerEnded() {

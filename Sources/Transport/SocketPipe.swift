@@ -42,8 +42,8 @@ package final class SocketPipe {
 
     /// There may be input that was not read.
     private var hasInput = true
-    /// The socket will not tell of its input's end again.
-    private var isEnding = false
+    /// Only a read that finds nothing has found everything.
+    private var isPiecemeal = false
     private var isReadingPaused = false
     /// The poller was asked to call again.
     private var awaitsCall = false
@@ -118,7 +118,7 @@ extension SocketPipe: Polled {
     func ready(_ what: Readiness) {
         if what.isEmpty { awaitsCall = false }
         if what.contains(.input) { hasInput = true }
-        if what.contains(.ending) { isEnding = true }
+        if what.contains(.piecemeal) { isPiecemeal = true }
         if what.contains(.output) { writeBlocked() }
         // A broken connection says so to whoever reads it; nobody may be about to.
         if what.contains(.broken), !mayRead { return end() }
@@ -126,7 +126,7 @@ extension SocketPipe: Polled {
     }
 
     func pollerEnded() {
-        end()
+        abort()
     }
 
     /// The stream is there, has room, and was not told of the input's end.
@@ -158,8 +158,7 @@ extension SocketPipe: Polled {
             noneReceived(error: CInt(-received))
             return 0
         }
-        // A read that comes back short has emptied the socket, unless the end was already there.
-        hasInput = isEnding || received == LoopContext.readSize
+        hasInput = isPiecemeal || received == LoopContext.readSize
         if received <= LoopContext.stagingSize {
             // A few bytes do not hold the large buffer that they were read into.
             buffer.withUnsafeReadableBytes { stream.write(copying: $0) }
@@ -245,11 +244,11 @@ extension SocketPipe: MuxStreamDelegate {
 
     private func writeBlocked() {
         guard blocked.readableBytes > 0, let descriptor = socket?.descriptor else { return }
-        let sent = blocked.readWithUnsafeReadableBytes { bytes in
-            max(adit_socket_send(descriptor, bytes.baseAddress, bytes.count), 0)
-        }
-        // Where nothing is sent and the socket is not full it is broken, of which its readiness tells.
+        let sent = blocked.withUnsafeReadableBytes { adit_socket_send(descriptor, $0.baseAddress, $0.count) }
+        // That the connection is broken is said once: a read would find an end in good order.
+        guard sent >= 0 || sent == -Int(EAGAIN) else { return end() }
         guard sent > 0 else { return }
+        blocked.moveReaderIndex(forwardBy: sent)
         if blocked.readableBytes == 0 { blocked = ByteBuffer() }
         stream?.consumed(sent)
         finishSocketIfDrained()

@@ -18,8 +18,9 @@ struct Readiness: OptionSet {
     static let input = Readiness(rawValue: UInt32(ADIT_POLLER_INPUT))
     /// There is room for output.
     static let output = Readiness(rawValue: UInt32(ADIT_POLLER_OUTPUT))
-    /// The peer has ended its half: only a read that finds the end has found everything.
-    static let ending = Readiness(rawValue: UInt32(ADIT_POLLER_ENDING))
+    /// From now on a read that comes back short may have left something: the end of the peer's half, or what lies behind
+    /// urgent data.
+    static let piecemeal = Readiness(rawValue: UInt32(ADIT_POLLER_PIECEMEAL))
     /// The connection is broken.
     static let broken = Readiness(rawValue: UInt32(ADIT_POLLER_BROKEN))
 }
@@ -55,6 +56,8 @@ final class SocketPoller {
     /// Events taken at once, and how often before the event loop's channels have their turn.
     private static let mostEvents = 64
     private static let mostTakes = 4
+    /// Before what the kernel has refused is asked for again.
+    private static let pause = TimeAmount.milliseconds(10)
 
     private let eventLoop: any EventLoop
     private let poller: OpaquePointer
@@ -83,7 +86,10 @@ final class SocketPoller {
                 }
             }
             .takingOwnershipOfDescriptor(input: adit_poller_bell(poller))
-            .assumeIsolated().whenFailure { _ in self.end() }
+            .assumeIsolated().whenFailure { _ in
+                close(adit_poller_bell(poller))
+                self.end()
+            }
     }
 
     deinit {
@@ -115,15 +121,11 @@ final class SocketPoller {
         places[Int(membership.socket)].owner = nil
     }
 
-    /// Has the owner's `ready` be called once more, in the event loop's next turn.
+    /// Has the owner's `ready` be called once more, when the event loop's channels have had their turn.
     func callAgain(_ membership: Membership) {
         again.append(membership)
-        guard again.count == 1 else { return }
-        eventLoop.assumeIsolated().execute {
-            let due = self.again
-            self.again = []
-            for membership in due { self.owner(of: membership.id)?.ready([]) }
-        }
+        // A task would be run before the event loop looks at its channels.
+        if again.count == 1 { adit_poller_ring(poller) }
     }
 
     private func owner(of id: UInt64) -> (any Polled)? {
@@ -133,6 +135,9 @@ final class SocketPoller {
 
     /// Tells all that there is to tell; the bell's part, once it has rung.
     func takeAll() {
+        let due = again
+        again = []
+        for membership in due { owner(of: membership.id)?.ready([]) }
         withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
             for _ in 0..<SocketPoller.mostTakes {
                 let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
@@ -144,7 +149,9 @@ final class SocketPoller {
     }
 
     fileprivate func arm() {
-        if adit_poller_arm(poller) != 0 { end() }
+        guard adit_poller_arm(poller) != 0, !hasEnded else { return }
+        // The kernel is short of memory.
+        eventLoop.assumeIsolated().scheduleTask(in: SocketPoller.pause) { self.takeAll() }
     }
 
     fileprivate func end() {

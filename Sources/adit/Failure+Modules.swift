@@ -18,6 +18,10 @@ extension Failure {
         case RelayFailure.cannotListen(let address, let reason), ConnectFailure.cannotListen(let address, let reason):
             self.init(
                 .unavailable, "cannot listen on \(address): \(reason)", hint: "a port of 0 lets adit choose a free one")
+        case AgentFailure.cannotWatchSockets(let reason):
+            self.init(
+                .unavailable, "cannot watch connections to the target: \(reason)",
+                hint: "the limit of open files may be too low (ulimit -n)")
         default: return nil
         }
     }

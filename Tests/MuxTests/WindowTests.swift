@@ -145,7 +145,10 @@ struct WindowTests {
         #expect(try reader.consumeFast(rounds: 5) == 4 * mib)
         try reader.exchange(on: reader.session.open().0)
         // 1 MiB a millisecond.
-        for _ in 0..<20 { _ = reader.consume(reader.size / 2, after: Int64(reader.size / 2) * millisecond / Int64(mib)) }
+        for _ in 0..<20 {
+            let half = reader.size / 2
+            _ = reader.consume(half, after: Int64(half) * millisecond / Int64(mib))
+        }
         #expect(reader.size == mib * 5 / 4)
     }
 

@@ -32,7 +32,7 @@ import Darwin
         try await withScene(byThread) { scene in
             let code = try await scene.on { shutdown(scene.far, CInt(SHUT_WR)) }
             #expect(code == 0)
-            await scene.waits(for: [[.input, .ending]])
+            await scene.waits(for: [[.input, .piecemeal]])
         }
     }
 

@@ -18,8 +18,9 @@ enum {
     ADIT_POLLER_INPUT = 1,
     /// There is room for output.
     ADIT_POLLER_OUTPUT = 2,
-    /// The peer has ended its half: what a read leaves over is told by no further event.
-    ADIT_POLLER_ENDING = 4,
+    /// From now on a read that comes back short may have left something, of which nothing more is told: the end of the
+    /// peer's half, or what lies behind urgent data.
+    ADIT_POLLER_PIECEMEAL = 4,
     /// The connection is broken.
     ADIT_POLLER_BROKEN = 8,
 };
@@ -48,9 +49,12 @@ int adit_poller_add(adit_poller *poller, int socket, uint64_t id);
 /// From now on a member's room for output is told too: now if there is some, and whenever it was full and is not any more.
 int adit_poller_await_output(adit_poller *poller, int socket, uint64_t id);
 
-/// Has the bell ring, once, when there is something to take; at once if there is already. Call it when it has rung and
-/// been read, and at first.
+/// Has the bell ring, once, when there is something to take; at once if there is already. Call it at first, and when what
+/// there was has been taken.
 int adit_poller_arm(adit_poller *poller);
+
+/// Rings the bell.
+void adit_poller_ring(adit_poller *poller);
 
 /// What there is to tell, without waiting: how many events, up to `most`.
 int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most);

@@ -79,4 +79,34 @@ import Darwin
             #expect([ECONNRESET, EPIPE].contains(error?.code))
         }
     }
+
+    @Test(arguments: [false, true], [false, true])
+    func `of who reads nothing reaches who writes, and leaves nothing behind`(isClient: Bool, hasFinished: Bool) throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let first = try established(tunnel, service)
+            defer { withExtendedLifetime(first) {} }
+            #if os(Linux)
+            let descriptors = try openDescriptors(of: tunnel)
+            #endif
+            for _ in 0..<3 {
+                let (client, served) = try established(tunnel, service)
+                let (writer, reader) = isClient ? (served, client) : (client, served)
+                // More than the socket toward the reader takes; the end of it waits behind that.
+                _ = try writer.sendUntilFull(limit: hasFinished ? 6 << 20 : 64 << 20)
+                if hasFinished { try writer.finishSending() }
+                try reader.reset()
+                expectReset(writer)
+            }
+            #if os(Linux)
+            #expect(try eventually { try openDescriptors(of: tunnel) == descriptors })
+            #endif
+        }
+    }
+
+    #if os(Linux)
+    private func openDescriptors(of tunnel: Tunnel) throws -> [Int] {
+        try [tunnel.agent, tunnel.connect].map { try names(in: "/proc/\($0.processID)/fd").count }
+    }
+    #endif
 }
