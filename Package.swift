@@ -48,8 +48,8 @@ let package = Package(
         module("Transport", ["TLSEngine", "CPoller", "Mux", "Wire", nioCore, nioPosix, logging, deque]),
         module("EndToEnd", ["Transport", "TLSEngine", "Mux", "Wire", nioCore, logging]),
         module("Relay", ["Transport", "Tokens", "Mux", "Wire", nioCore, nioPosix, logging]),
-        module("Agent", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, nioPosix, logging]),
-        module("Connect", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, nioPosix, logging]),
+        module("Agent", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, logging]),
+        module("Connect", ["Transport", "EndToEnd", "Mux", "Wire", nioCore, logging]),
         .executableTarget(
             name: "adit",
             dependencies: [

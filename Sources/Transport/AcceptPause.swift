@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 import NIOPosix
 
 #if canImport(Darwin)
@@ -11,15 +11,15 @@ import Glibc
 
 /// Lets a listener that is out of descriptors or memory wait a moment before it accepts again. Without it the socket stays
 /// readable, accepting fails at once, and the event loop spins.
-package final class AcceptPause: ChannelInboundHandler {
-    package typealias InboundIn = any Channel
+final class AcceptPause: ChannelInboundHandler {
+    typealias InboundIn = any Channel
 
     private static let pause = TimeAmount.milliseconds(100)
 
     /// Goes first into a listening channel's pipeline.
-    package init() {}
+    init() {}
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch (error as? IOError)?.errnoCode {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM:
             let channel = context.channel

@@ -1,6 +1,5 @@
 import CPoller
 package import NIOCore
-import NIOPosix
 
 #if canImport(Darwin)
 import Darwin

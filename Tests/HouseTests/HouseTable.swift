@@ -28,7 +28,7 @@ enum House {
         foundationEssentials: ["Wire", "Tokens"],
         foundation: ["Wire", "Tokens"],
         "NIOCore": ["Transport", "EndToEnd", "Relay", "Agent", "Connect"],
-        "NIOPosix": ["Transport", "Relay", "Agent", "Connect"],
+        "NIOPosix": ["Transport", "Relay"],
         "Logging": ["Transport", "EndToEnd", "Relay", "Agent", "Connect", "adit"],
         "DequeModule": ["Transport"],
         "ArgumentParser": ["adit"], "Configuration": ["adit"], "ServiceLifecycle": ["adit"], "UnixSignals": ["adit"],
