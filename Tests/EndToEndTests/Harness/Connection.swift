@@ -54,7 +54,8 @@ final class Connection: Sendable {
 
     /// Sends a byte of urgent data (RFC 6093), which a receiver that does not ask for it never sees.
     func sendUrgent(_ byte: UInt8) throws {
-        guard systemSend(socket.number, [byte], 1, noSignal | Int32(MSG_OOB)) == 1 else { throw SocketError("send", errno) }
+        guard systemSend(socket.number, [byte], 1, noSignal | Int32(MSG_OOB)) == 1
+        else { throw SocketError("send", errno) }
     }
 
     /// Sends zeros until none have been taken for half a second, or `limit` of them have gone; how many those are.

@@ -81,7 +81,8 @@ import Darwin
     }
 
     @Test(arguments: [false, true], [false, true])
-    func `of who reads nothing reaches who writes, and leaves nothing behind`(isClient: Bool, hasFinished: Bool) throws {
+    func `of who reads nothing reaches who writes, and leaves nothing behind`(isClient: Bool, hasFinished: Bool) throws
+    {
         let service = try Listener()
         try withTunnel(to: service) { tunnel in
             let first = try established(tunnel, service)
