@@ -34,8 +34,12 @@ struct Forwards: Sendable {
         dial.connect { result in
             switch result {
             case .success(let descriptor):
-                // The client may have given up meanwhile.
-                guard !stream.isGone else { return _ = close(descriptor) }
+                guard !stream.isGone else {
+                    // The client has given up meanwhile.
+                    Socket.resetWhenClosed(descriptor)
+                    close(descriptor)
+                    return
+                }
                 stream.answerAccepted()
                 do {
                     try pipe.attach(descriptor)

@@ -172,6 +172,8 @@ static int make_bell(adit_poller *poller) {
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
         fcntl(ends[i], F_SETFL, O_NONBLOCK);
     }
+    // The other end may be closed before it.
+    fcntl(ends[1], F_SETNOSIGPIPE, 1);
     poller->bell = ends[0];
     poller->clapper = ends[1];
     return 0;

@@ -52,8 +52,11 @@ final class Forwards: @unchecked Sendable {
         guard waiting.count < Forwards.mostWaiting else { return turnAway(pipe) }
         let id = ObjectIdentifier(pipe)
         waiting[id] = pipe
-        eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) {
-            if let pipe = self.waiting.removeValue(forKey: id) { self.turnAway(pipe) }
+        eventLoop.assumeIsolated().scheduleTask(in: Forwards.patience) { [weak pipe] in
+            // Another may have its address by now.
+            guard let pipe, self.waiting[id] === pipe else { return }
+            self.waiting[id] = nil
+            self.turnAway(pipe)
         }
     }
 

@@ -24,6 +24,8 @@ package final class ForwardListener {
     private let accept: (CInt) -> Void
     private var socket: (descriptor: CInt, membership: SocketPoller.Membership)?
     private var isPausing = false
+    /// The poller was asked to call again.
+    private var awaitsCall = false
 
     /// Listens. Call it on `eventLoop`; `accept` gets each connection's descriptor, non-blocking, to keep and to close.
     /// Throws `IOError`.
@@ -66,7 +68,8 @@ package final class ForwardListener {
 
 extension ForwardListener: Polled {
     func ready(_ what: Readiness) {
-        guard !isPausing else { return }
+        if what.isEmpty { awaitsCall = false }
+        guard !isPausing, !awaitsCall else { return }
         for _ in 0..<ForwardListener.mostAtOnce {
             guard let descriptor = socket?.descriptor else { return }
             let accepted = adit_socket_accept(descriptor)
@@ -82,7 +85,9 @@ extension ForwardListener: Polled {
                 return pause()
             }
         }
-        if let membership = socket?.membership { loop.socketPoller?.callAgain(membership) }
+        guard let membership = socket?.membership else { return }
+        awaitsCall = true
+        loop.socketPoller?.callAgain(membership)
     }
 
     private func pause() {

@@ -29,6 +29,12 @@ package enum Socket {
         return descriptor
     }
 
+    /// Has closing the socket tell its peer of a reset, and drop what was not sent.
+    package static func resetWhenClosed(_ descriptor: CInt) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Where a socket of IPv4 or IPv6 is bound to; nil if it is not, or not a socket.
     package static func localAddress(of descriptor: CInt) -> SocketAddress? {
         var storage = sockaddr_storage()

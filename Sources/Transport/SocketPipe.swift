@@ -14,7 +14,8 @@ import Glibc
 ///
 /// - Credit goes back when the socket has taken the bytes, never on receipt: a reader that stops holds up its own
 ///   stream and nothing else.
-/// - The end of one direction (FIN) passes to the other side as just that; a reset passes as a reset (RST).
+/// - The end of one direction (FIN) passes to the other side as just that; a reset passes as a reset (RST), and ahead of what
+///   waits for credit.
 ///
 ///     open ──FIN of the socket──► socketFinished ──FIN of the stream──► finished
 ///       └────FIN of the stream──► streamFinished ──FIN of the socket──────┘
@@ -45,6 +46,8 @@ package final class SocketPipe {
     /// Only a read that finds nothing has found everything.
     private var isPiecemeal = false
     private var isReadingPaused = false
+    /// The poller has said so, once.
+    private var isBroken = false
     /// The poller was asked to call again.
     private var awaitsCall = false
     /// The socket is gone.
@@ -93,8 +96,7 @@ package final class SocketPipe {
     /// Ends the socket with a reset, as a direct connection's peer would have.
     package func abort() {
         guard let descriptor = socket?.descriptor else { return }
-        var option = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        Socket.resetWhenClosed(descriptor)
         end()
     }
 
@@ -120,8 +122,7 @@ extension SocketPipe: Polled {
         if what.contains(.input) { hasInput = true }
         if what.contains(.piecemeal) { isPiecemeal = true }
         if what.contains(.output) { writeBlocked() }
-        // A broken connection says so to whoever reads it; nobody may be about to.
-        if what.contains(.broken), !mayRead { return end() }
+        if what.contains(.broken) { isBroken = true }
         read()
     }
 
@@ -141,8 +142,13 @@ extension SocketPipe: Polled {
     /// What there is, but one full buffer at the most: the rest comes in the next turn, so that others have theirs.
     private func read() {
         while hasInput, mayRead, let descriptor = socket?.descriptor, let stream {
-            guard read(from: descriptor, to: stream) < LoopContext.readSize else { return readSoon() }
+            guard read(from: descriptor, to: stream) < LoopContext.readSize else {
+                readSoon()
+                break
+            }
         }
+        // What is broken says so to whoever reads it, but not behind an end in good order, and nobody may be about to read.
+        if isBroken, !mayRead { end() }
     }
 
     /// Bytes read.
@@ -204,7 +210,7 @@ extension SocketPipe: MuxStreamDelegate {
         let sent = adit_socket_send(descriptor, bytes.baseAddress, bytes.count)
         guard sent >= 0 || sent == -Int(EAGAIN) else { return end() }
         if sent > 0 { stream?.consumed(sent) }
-        guard sent < bytes.count else { return }
+        guard sent < bytes.count, socket != nil else { return }
         hold(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(max(sent, 0))))
         guard !awaitsOutput else { return }
         awaitsOutput = true

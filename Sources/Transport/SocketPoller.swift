@@ -65,6 +65,8 @@ final class SocketPoller {
     private var places: [Place] = []
     /// Those who asked to be called again.
     private var again: [Membership] = []
+    /// The kernel has refused to ring the bell, and is asked again in a moment.
+    private var awaitsArming = false
     /// Its event loop has ended, or NIO does not watch the bell.
     private(set) var hasEnded = false
 
@@ -86,10 +88,7 @@ final class SocketPoller {
                 }
             }
             .takingOwnershipOfDescriptor(input: adit_poller_bell(poller))
-            .assumeIsolated().whenFailure { _ in
-                close(adit_poller_bell(poller))
-                self.end()
-            }
+            .assumeIsolated().whenFailure { _ in self.end() }  // the event loop is ending, and NIO has closed the bell
     }
 
     deinit {
@@ -121,10 +120,10 @@ final class SocketPoller {
         places[Int(membership.socket)].owner = nil
     }
 
-    /// Has the owner's `ready` be called once more, when the event loop's channels have had their turn.
+    /// Has the owner's `ready` be called once more, in a later turn of the event loop.
     func callAgain(_ membership: Membership) {
         again.append(membership)
-        // A task would be run before the event loop looks at its channels.
+        // Not a task: those that tasks leave behind are run before the event loop looks at its channels.
         if again.count == 1 { adit_poller_ring(poller) }
     }
 
@@ -149,9 +148,13 @@ final class SocketPoller {
     }
 
     fileprivate func arm() {
-        guard adit_poller_arm(poller) != 0, !hasEnded else { return }
+        guard adit_poller_arm(poller) != 0, !hasEnded, !awaitsArming else { return }
         // The kernel is short of memory.
-        eventLoop.assumeIsolated().scheduleTask(in: SocketPoller.pause) { self.takeAll() }
+        awaitsArming = true
+        eventLoop.assumeIsolated().scheduleTask(in: SocketPoller.pause) {
+            self.awaitsArming = false
+            self.takeAll()
+        }
     }
 
     fileprivate func end() {

@@ -32,7 +32,8 @@ import Darwin
         try await withScene(byThread) { scene in
             let code = try await scene.on { shutdown(scene.far, CInt(SHUT_WR)) }
             #expect(code == 0)
-            await scene.waits(for: [[.input, .piecemeal]])
+            await scene.waits(for: [.input])
+            #expect(scene.isPiecemeal)
         }
     }
 
@@ -101,7 +102,9 @@ private final class Scene: @unchecked Sendable, Polled {
     private var membership: SocketPoller.Membership?
     private(set) var near: CInt = -1
     private(set) var far: CInt = -1
+    /// Less `.piecemeal`, which some systems say of all input.
     private(set) var heard: [Readiness] = []
+    private(set) var isPiecemeal = false
     private(set) var hasEnded = false
     private var awaited: (what: [Readiness], promise: EventLoopPromise<Void>)?
 
@@ -153,7 +156,8 @@ private final class Scene: @unchecked Sendable, Polled {
     }
 
     func ready(_ what: Readiness) {
-        heard.append(what)
+        heard.append(what.subtracting(.piecemeal))
+        if what.contains(.piecemeal) { isPiecemeal = true }
         if let awaited, awaited.what == heard { awaited.promise.succeed() }
     }
 

@@ -8,7 +8,7 @@
 
 // A set of sockets that an event loop of somebody else's watches as one descriptor: epoll(7) or kqueue(2), and a bell.
 //
-// The event loop reads the bell as it would read a pipe. One thread uses a set; that thread closes a socket to take it
+// The event loop reads the bell as it would read a pipe. One thread calls these functions; it closes a socket to take it
 // out. Functions return 0 or an error number, unless they say otherwise.
 
 typedef struct adit_poller adit_poller;
@@ -40,7 +40,7 @@ adit_poller *adit_poller_make(bool by_thread, int *error);
 /// Ends the set. Its members and its bell are not closed.
 void adit_poller_free(adit_poller *poller);
 
-/// What to read, 8 bytes at the most, and to close after the set has ended. The same descriptor each time.
+/// What to read, 8 bytes at the most, and to close. The same descriptor each time.
 int adit_poller_bell(const adit_poller *poller);
 
 /// Makes `socket` a member. That there is input is told once, and again when more has come.
