@@ -75,8 +75,9 @@ import Darwin
             let (client, served) = try established(tunnel, service)
             let (leaver, other) = isClient ? (client, served) : (served, client)
             let party = isClient ? tunnel.connect : tunnel.agent
-            // It hears of both at once.
+            // It hears of both at once, and so must have stopped before the first: with all its threads.
             party.send(SIGSTOP)
+            #expect(try eventually { try hasStopped(party) })
             try leaver.finishSending()
             try leaver.reset()
             party.send(SIGCONT)
@@ -127,6 +128,12 @@ import Darwin
     }
 
     #if os(Linux)
+    /// Whether no thread of it runs: state `T` in proc(5)'s `stat`, behind the name in parentheses.
+    private func hasStopped(_ party: Process) throws -> Bool {
+        let tasks = "/proc/\(party.processID)/task"
+        return try names(in: tasks).allSatisfy { try text(of: "\(tasks)/\($0)/stat").contains(") T ") }
+    }
+
     private func openDescriptors(of tunnel: Tunnel) throws -> [Int] {
         try [tunnel.agent, tunnel.connect].map { try names(in: "/proc/\($0.processID)/fd").count }
     }
