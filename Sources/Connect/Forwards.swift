@@ -78,7 +78,8 @@ final class Forwards: @unchecked Sendable {
                 onFailure: { reason in
                     self.logger.debug("Forward ended: target=\(target), reason=\(reason)")
                     pipe.abort()
-                })
+                },
+                onWritable: pipe.streamWritable)
             pipe.send(to: stream)
         } catch {
             logger.warning("Forward failed: target=\(target), reason=\(error)")
@@ -92,8 +93,6 @@ final class Forwards: @unchecked Sendable {
             case .accepted:
                 acceptance = json
                 stream.delegate = pipe
-                // Room may have come while the answer was awaited.
-                pipe.streamWritable()
                 return
             case .refused(let refusal):
                 logger.warning("Forward refused by the agent: reason=\(refusal)")

@@ -24,8 +24,8 @@ package final class ForwardListener {
     private let accept: (CInt) -> Void
     private var socket: (descriptor: CInt, membership: SocketPoller.Membership)?
     private var isPausing = false
-    /// The poller was asked to call again.
-    private var awaitsCall = false
+    /// It goes on in the next turn.
+    private var isDue = false
 
     /// Listens. Call it on `eventLoop`; `accept` gets each connection's descriptor, non-blocking, to keep and to close.
     /// Throws `IOError`.
@@ -68,8 +68,11 @@ package final class ForwardListener {
 
 extension ForwardListener: Polled {
     func ready(_ what: Readiness) {
-        if what.isEmpty { awaitsCall = false }
-        guard !isPausing, !awaitsCall else { return }
+        acceptSome()
+    }
+
+    private func acceptSome() {
+        guard !isPausing, !isDue else { return }
         for _ in 0..<ForwardListener.mostAtOnce {
             guard let descriptor = socket?.descriptor else { return }
             let accepted = adit_socket_accept(descriptor)
@@ -85,16 +88,18 @@ extension ForwardListener: Polled {
                 return pause()
             }
         }
-        guard let membership = socket?.membership else { return }
-        awaitsCall = true
-        loop.socketPoller?.callAgain(membership)
+        isDue = true
+        loop.inNextTurn {
+            self.isDue = false
+            self.acceptSome()
+        }
     }
 
     private func pause() {
         isPausing = true
         eventLoop.assumeIsolated().scheduleTask(in: ForwardListener.pause) {
             self.isPausing = false
-            self.ready([])
+            self.acceptSome()
         }
     }
 

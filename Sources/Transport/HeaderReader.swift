@@ -10,19 +10,23 @@ package final class HeaderReader: MuxStreamDelegate {
     private var isOverdue = false
     private let onMessage: (_ json: [UInt8], _ byteCount: Int) -> Void
     private let onFailure: (_ reason: String) -> Void
+    private let onWritable: () -> Void
 
     /// - Parameters:
     ///   - onMessage: the JSON, and how many bytes the message took on the wire. It must set another delegate or reset
     ///     the stream, and it settles the credit of those bytes.
     ///   - onFailure: the stream ended before, or its message is too large; the stream has been reset.
+    ///   - onWritable: the stream has room, for whoever writes to it meanwhile.
     package init(
         _ stream: MuxStream,
         onMessage: @escaping (_ json: [UInt8], _ byteCount: Int) -> Void,
-        onFailure: @escaping (_ reason: String) -> Void
+        onFailure: @escaping (_ reason: String) -> Void,
+        onWritable: @escaping () -> Void = {}
     ) {
         self.stream = stream
         self.onMessage = onMessage
         self.onFailure = onFailure
+        self.onWritable = onWritable
     }
 
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
@@ -49,7 +53,9 @@ package final class HeaderReader: MuxStreamDelegate {
         onFailure(reason)
     }
 
-    package func streamWritable() {}
+    package func streamWritable() {
+        onWritable()
+    }
 
     /// Called at intervals; the header must have come before the second time.
     fileprivate func tick() {

@@ -97,7 +97,7 @@ package final class Link: ChannelInboundHandler {
         heardSinceTick = true
         let bytes = unwrapInboundIn(data)
         bytes.withUnsafeReadableBytes { mux.receive($0) }
-        mux.loop.giveBack(read: bytes)
+        mux.loop.giveBack(bytes)
         if timer == nil, mux.isRunning { scheduleTick(context.eventLoop) }
     }
 
@@ -153,8 +153,8 @@ extension Link: Carrier {
     package func write(_ ciphertext: ByteBuffer) {
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
-        guard !context.channel.isWritable,
-            let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        guard !context.channel.isWritable else { return mux.loop.giveBack(ciphertext) }
+        guard let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
         else { return }
         isBackedUp = limits.backlogs != nil
         limits.backlogs?.note(Int(buffered), on: context.channel)

@@ -25,12 +25,17 @@ final class LoopContext: @unchecked Sendable {
     /// What one read may bring: large enough that it empties what a fast sender has queued; see Docs/PERFORMANCE.md.
     static let readSize = 256 * 1024
 
+    /// Buffers for reads and for batches that are kept, of each.
+    static let mostKept = 4
+
     /// What windows of the event loop's sessions may grow by together, in bytes.
     static let windowBudget = 256 * 1024 * 1024
 
     /// What is left of that.
     var spareWindow = LoopContext.windowBudget
     private let eventLoop: any EventLoop
+    /// The read cycle that runs or comes next.
+    private(set) var cycle: UInt64 = 1
     private var dirty: Deque<any Flushable> = []
     private var isDrainScheduled = false
     private var scratch: [UnsafeMutableRawBufferPointer] = []
@@ -86,15 +91,11 @@ final class LoopContext: @unchecked Sendable {
         staging.append(buffer)
     }
 
+    /// A buffer for a batch of ciphertext, of any size.
     func takeSealed() -> ByteBuffer {
-        sealed.popLast() ?? ByteBuffer()
-    }
-
-    /// Keeps memory of that size: this very memory, or other if somebody still reads it.
-    func giveBack(sealed buffer: consuming ByteBuffer) {
-        guard sealed.count < 4 else { return }
+        guard var buffer = sealed.popLast() else { return ByteBuffer() }
         buffer.clear()
-        sealed.append(buffer)
+        return buffer
     }
 
     /// A buffer of `readSize` to read into.
@@ -104,10 +105,14 @@ final class LoopContext: @unchecked Sendable {
         return buffer
     }
 
-    /// Takes back what `takeRead` gave, from the last who holds it but for NIO, which lets go when the read returns.
-    func giveBack(read buffer: consuming ByteBuffer) {
-        guard reads.count < 4, buffer.storageCapacity == LoopContext.readSize else { return }
-        reads.append(buffer)
+    /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the read
+    /// or write returns. Small ones are not kept.
+    func giveBack(_ buffer: consuming ByteBuffer) {
+        switch buffer.storageCapacity {
+        case ..<LoopContext.stagingSize: break
+        case LoopContext.readSize: if reads.count < LoopContext.mostKept { reads.append(buffer) }
+        default: if sealed.count < LoopContext.mostKept { sealed.append(buffer) }
+        }
     }
 
     // MARK: Read cycles
@@ -124,5 +129,13 @@ final class LoopContext: @unchecked Sendable {
     func endCycle() {
         while let next = dirty.popFirst() { next.flush() }
         isDrainScheduled = false
+        cycle &+= 1
+    }
+
+    /// Runs `body` once the event loop's channels and sockets have had their turn.
+    func inNextTurn(_ body: @escaping () -> Void) {
+        // Not a task: those that tasks leave behind are run before the event loop looks at its channels.
+        guard let socketPoller, !socketPoller.hasEnded else { return eventLoop.assumeIsolated().execute(body) }
+        socketPoller.inNextTurn(body)
     }
 }

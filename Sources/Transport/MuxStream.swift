@@ -11,7 +11,8 @@ package protocol MuxStreamDelegate: AnyObject {
     func streamFinished()
     /// The stream is gone: reset by the peer, for breaking its rules, or with its session. Nothing follows.
     func streamReset(_ reason: String)
-    /// `isWritable` has become true again.
+    /// There is room, for which the owner has waited (`isWritable`, `hasRoom`). It is this stream's turn for as long as the
+    /// call lasts: who has something to write writes it now.
     func streamWritable()
 }
 
@@ -27,8 +28,8 @@ package final class MuxStream: @unchecked Sendable {
         case ended
     }
 
-    /// Bytes pending beyond which `isWritable` is false.
-    static let highWater = 256 * 1024
+    /// Bytes that may be pending while `isWritable` is true.
+    static let little = LoopContext.stagingSize
     /// How long a closed carrier's stream may linger half-open.
     static let closeGrace = TimeAmount.seconds(5)
 
@@ -51,7 +52,10 @@ package final class MuxStream: @unchecked Sendable {
     var outgoing = Outgoing.open
     /// In the mux's list of streams that have something to send.
     var isReady = false
-    private var ownerAwaitsRoom = false
+    /// The owner is told of room.
+    private(set) var awaitsRoom = false
+    /// In the mux's list of streams whose owners are told next.
+    var isInLine = false
 
     init(id: StreamID, mux: SecureMux) {
         self.id = id
@@ -62,11 +66,26 @@ package final class MuxStream: @unchecked Sendable {
     /// Reset, or ended in both directions: nothing can be sent, nothing will come.
     package var isGone: Bool { mux == nil }
 
-    /// Whether the owner should go on writing; told by `streamWritable` when it may again.
+    /// Whether the owner may write a little more. If not, `streamWritable` tells when there is room for a lot.
     package var isWritable: Bool {
-        if pendingBytes < MuxStream.highWater { return true }
-        ownerAwaitsRoom = true
+        if pendingBytes <= MuxStream.little { return true }
+        awaitRoom()
         return false
+    }
+
+    /// Whether a batch that is written now begins to leave at once; if not, `streamWritable` tells when.
+    package var hasRoom: Bool {
+        if mux?.hasRoom(for: self) == true { return true }
+        awaitRoom()
+        return false
+    }
+
+    /// Bytes that the peer takes now, pending ones included.
+    package var credit: Int { mux?.session.sendCredit(id) ?? 0 }
+
+    private func awaitRoom() {
+        awaitsRoom = true
+        if mux?.joinLine(self) == true { mux?.becameDirty() }
     }
 
     /// Answers the peer's opening. Data may be sent before.
@@ -130,9 +149,8 @@ package final class MuxStream: @unchecked Sendable {
     }
 
     /// Tells an owner that waits for room.
-    func noteRoom() {
-        guard ownerAwaitsRoom, pendingBytes < MuxStream.highWater / 2 else { return }
-        ownerAwaitsRoom = false
+    func tellOfRoom() {
+        awaitsRoom = false
         delegate?.streamWritable()
     }
 

@@ -169,7 +169,7 @@ extension SecureMux {
 
     private func receivedCredit(_ count: Int, on stream: MuxStream) {
         guard stream.splice != nil else {
-            if stream.pendingBytes > 0 { becameReady(stream) }
+            if stream.pendingBytes > 0 { becameReady(stream) } else if joinLine(stream) { becameDirty() }
             return
         }
         guard let granted = stream.splice?.credit(count), granted > 0 else { return }
@@ -271,7 +271,7 @@ extension SecureMux {
         let due = withheld
         withheld = [:]
         for (id, count) in due { streams[id]?.splice?.peer.hop { $0.passOnCredit(count) } }
-        if hasReady { becameDirty() }
+        if !quick.isEmpty || !ready.isEmpty || !line.isEmpty { becameDirty() }
     }
 
     private func failure(of error: TLSError) -> LinkFailure {

@@ -89,20 +89,67 @@ extension SecureMux: Flushable {
         becameDirty()
     }
 
-    var hasReady: Bool { !quick.isEmpty || !ready.isEmpty }
-
-    /// Lets streams send in turn, for as long as the carrier takes more and a batch is not full.
+    /// Lets streams send in turn until a batch is full, as far as the carrier takes it, and then the owners of others write
+    /// more: bytes are read, and sealed, when they can leave. Until then they wait in a socket, and not in memory of ours
+    /// that grows, and cold, with every stream.
     private func pump() {
-        while phase == .running, sealed.readableBytes < SecureMux.batch, let stream = nextReady() {
-            stream.isReady = false
-            pump(stream)
+        guard let carrier, carrier.isWritable else { return }
+        let hasRoom = (!ready.isEmpty || !line.isEmpty) && carrier.hasRoom
+        let mayAsk = hasRoom && askedCycle != loop.cycle
+        while phase == .running, sealed.readableBytes < SecureMux.batch {
+            if let stream = nextReady(much: hasRoom) {
+                stream.isReady = false
+                pump(stream)
+            } else if mayAsk, let stream = line.popFirst() {
+                askedCycle = loop.cycle
+                stream.isInLine = false
+                ask(stream)
+            } else {
+                break
+            }
         }
     }
 
     /// Those with little to send go first, with up to half of a batch: the others must get on too.
-    private func nextReady() -> MuxStream? {
+    private func nextReady(much: Bool) -> MuxStream? {
         if sealed.readableBytes < SecureMux.batch / 2, let stream = quick.popFirst() { return stream }
-        return ready.popFirst() ?? quick.popFirst()
+        return much ? ready.popFirst() ?? quick.popFirst() : nil
+    }
+
+    // MARK: Room
+
+    /// Whether a batch that is written on the stream now begins to leave at once, and nobody has waited longer.
+    func hasRoom(for stream: MuxStream) -> Bool {
+        guard phase == .running, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else { return false }
+        guard ready.isEmpty, sealed.readableBytes < SecureMux.batch else { return false }
+        return (asked === stream || line.isEmpty) && carrier?.hasRoom == true
+    }
+
+    /// Has the stream's owner told of room when it is its turn. False where that has to wait, for credit or for what is
+    /// pending, or is seen to already.
+    func joinLine(_ stream: MuxStream) -> Bool {
+        guard stream.awaitsRoom, !stream.isInLine, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else {
+            return false
+        }
+        stream.isInLine = true
+        line.append(stream)
+        return true
+    }
+
+    private func ask(_ stream: MuxStream) {
+        guard stream.awaitsRoom, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else { return }
+        asked = stream
+        stream.tellOfRoom()
+        asked = nil
+    }
+
+    private func askTheRestLater() {
+        guard !line.isEmpty, !isLineDue, carrier?.hasRoom == true else { return }
+        isLineDue = true
+        loop.inNextTurn {
+            self.isLineDue = false
+            self.becameDirty()
+        }
     }
 
     private func pump(_ stream: MuxStream) {
@@ -111,7 +158,7 @@ extension SecureMux: Flushable {
             let header = session.send(stream.id, count: payload.readableBytes)
         {
             payload.withUnsafeReadableBytes { put(header, payload: $0) }
-            if isLast { loop.giveBack(read: payload) }
+            if isLast { loop.giveBack(payload) }
         }
         if stream.pendingBytes > 0 {
             if session.sendCredit(stream.id) > 0 { becameReady(stream) }
@@ -120,7 +167,7 @@ extension SecureMux: Flushable {
             if let header = session.finish(stream.id) { put(header) }
             forgetIfClosed(stream)
         }
-        stream.noteRoom()
+        _ = joinLine(stream)
     }
 
     // MARK: Frames
@@ -231,11 +278,16 @@ extension SecureMux: Flushable {
     package func flush() {
         isDirty = false
         repeat {
-            if carrier?.isWritable == true { pump() }
+            pump()
             sealStaging()
             takeTLSOutput()
             sendSealed()
-        } while phase == .running && hasReady && carrier?.isWritable == true
+        } while phase == .running && maySend
+        askTheRestLater()
+    }
+
+    private var maySend: Bool {
+        quick.isEmpty ? !ready.isEmpty && carrier?.hasRoom == true : carrier?.isWritable == true
     }
 
     func sendSealed() {
@@ -243,6 +295,5 @@ extension SecureMux: Flushable {
         let batch = sealed
         sealed = ByteBuffer()
         carrier?.write(batch)
-        loop.giveBack(sealed: batch)
     }
 }

@@ -69,6 +69,14 @@ package final class SecureMux: @unchecked Sendable {
     /// Streams that have something to send, in turn: a little, or much.
     var quick: Deque<MuxStream> = []
     var ready: Deque<MuxStream> = []
+    /// Streams that have sent all they had, and whose owners wait to write more, in turn.
+    var line: Deque<MuxStream> = []
+    /// Whose turn it is to write, while its owner is told.
+    var asked: MuxStream?
+    /// The read cycle in which an owner was told last: one batch of theirs in each, so that what arrives has its turn.
+    var askedCycle: UInt64 = 0
+    /// The rest of the line is due in a later turn of the event loop.
+    var isLineDue = false
     /// Spliced streams whose peers' credit is withheld while the carrier is over its high-water mark.
     var withheld: [StreamID: Int] = [:]
     /// Control frames written since the carrier was last writable, in bytes.
@@ -187,6 +195,7 @@ package final class SecureMux: @unchecked Sendable {
         streams = [:]
         quick = []
         ready = []
+        line = []
         account(for: 0)
         for stream in orphans { abandon(stream, reason: failure.description) }
         carrier?.close()

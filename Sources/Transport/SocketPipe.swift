@@ -48,8 +48,6 @@ package final class SocketPipe {
     private var isReadingPaused = false
     /// The poller has said so, once.
     private var isBroken = false
-    /// The poller was asked to call again.
-    private var awaitsCall = false
     /// The socket is gone.
     private let onEnd: (SocketPipe) -> Void
 
@@ -71,8 +69,8 @@ package final class SocketPipe {
         stream.delegate = self
     }
 
-    /// As `join`, for a stream whose first bytes are still somebody else's; who then makes the pipe its delegate and
-    /// calls `streamWritable`.
+    /// As `join`, for a stream whose first bytes are still somebody else's; who passes on what `streamWritable` tells, and then
+    /// makes the pipe its delegate.
     package func send(to stream: MuxStream) {
         self.stream = stream
         read()
@@ -118,7 +116,6 @@ package final class SocketPipe {
 
 extension SocketPipe: Polled {
     func ready(_ what: Readiness) {
-        if what.isEmpty { awaitsCall = false }
         if what.contains(.input) { hasInput = true }
         if what.contains(.piecemeal) { isPiecemeal = true }
         if what.contains(.output) { writeBlocked() }
@@ -139,41 +136,34 @@ extension SocketPipe: Polled {
         }
     }
 
-    /// What there is, but one full buffer at the most: the rest comes in the next turn, so that others have theirs.
+    /// What there is, until the stream has more than a little to send: then it is told when to go on.
     private func read() {
-        while hasInput, mayRead, let descriptor = socket?.descriptor, let stream {
-            guard read(from: descriptor, to: stream) < LoopContext.readSize else {
-                readSoon()
-                break
-            }
-        }
+        while hasInput, mayRead, let descriptor = socket?.descriptor, let stream { read(from: descriptor, to: stream) }
         // What is broken says so to whoever reads it, but not behind an end in good order, and nobody may be about to read.
         if isBroken, !mayRead { end() }
     }
 
-    /// Bytes read.
-    private func read(from descriptor: CInt, to stream: MuxStream) -> Int {
+    private func read(from descriptor: CInt, to stream: MuxStream) {
         var buffer = loop.takeRead()
         var received = 0
+        let most = min(max(stream.credit, MuxStream.little), LoopContext.readSize)
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { room in
-            received = adit_socket_receive(descriptor, room.baseAddress, room.count)
+            received = adit_socket_receive(descriptor, room.baseAddress, most)
             return max(received, 0)
         }
         guard received > 0 else {
-            loop.giveBack(read: buffer)
-            noneReceived(error: CInt(-received))
-            return 0
+            loop.giveBack(buffer)
+            return noneReceived(error: CInt(-received))
         }
-        hasInput = isPiecemeal || received == LoopContext.readSize
+        hasInput = isPiecemeal || received == most
         if received <= LoopContext.stagingSize {
             // A few bytes do not hold the large buffer that they were read into.
             buffer.withUnsafeReadableBytes { stream.write(copying: $0) }
-            loop.giveBack(read: buffer)
+            loop.giveBack(buffer)
         } else {
             stream.write(buffer)
         }
         if !stream.isWritable { isReadingPaused = true }
-        return received
     }
 
     private func noneReceived(error: CInt) {
@@ -183,12 +173,6 @@ extension SocketPipe: Polled {
         case EAGAIN, EWOULDBLOCK: break
         default: end()
         }
-    }
-
-    private func readSoon() {
-        guard let membership = socket?.membership, !awaitsCall else { return }
-        awaitsCall = true
-        loop.socketPoller?.callAgain(membership)
     }
 
     private func socketFinished() {
@@ -245,7 +229,7 @@ extension SocketPipe: MuxStreamDelegate {
     package func streamWritable() {
         guard isReadingPaused else { return }
         isReadingPaused = false
-        readSoon()
+        read()
     }
 
     private func writeBlocked() {

@@ -27,7 +27,7 @@ struct Readiness: OptionSet {
 
 /// Who owns a socket that a `SocketPoller` watches. All calls come on the poller's event loop.
 protocol Polled: AnyObject {
-    /// What has become possible since it was told the last time; empty where it asked to be called again.
+    /// What has become possible since it was told the last time.
     func ready(_ what: Readiness)
     /// The event loop ends: close the socket.
     func pollerEnded()
@@ -63,8 +63,8 @@ final class SocketPoller {
     private let poller: OpaquePointer
     /// By the number of the socket.
     private var places: [Place] = []
-    /// Those who asked to be called again.
-    private var again: [Membership] = []
+    /// What is due in the next turn.
+    private var due: [() -> Void] = []
     /// The kernel has refused to ring the bell, and is asked again in a moment.
     private var awaitsArming = false
     /// Its event loop has ended, or NIO does not watch the bell.
@@ -120,11 +120,10 @@ final class SocketPoller {
         places[Int(membership.socket)].owner = nil
     }
 
-    /// Has the owner's `ready` be called once more, in a later turn of the event loop.
-    func callAgain(_ membership: Membership) {
-        again.append(membership)
-        // Not a task: those that tasks leave behind are run before the event loop looks at its channels.
-        if again.count == 1 { adit_poller_ring(poller) }
+    /// Runs `body` in the next turn, once the event loop's channels and sockets have had theirs.
+    func inNextTurn(_ body: @escaping () -> Void) {
+        due.append(body)
+        if due.count == 1 { adit_poller_ring(poller) }
     }
 
     private func owner(of id: UInt64) -> (any Polled)? {
@@ -134,9 +133,9 @@ final class SocketPoller {
 
     /// Tells all that there is to tell; the bell's part, once it has rung.
     func takeAll() {
-        let due = again
-        again = []
-        for membership in due { owner(of: membership.id)?.ready([]) }
+        let due = due
+        self.due = []
+        for body in due { body() }
         withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
             for _ in 0..<SocketPoller.mostTakes {
                 let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
@@ -159,6 +158,7 @@ final class SocketPoller {
 
     fileprivate func end() {
         hasEnded = true
+        due = []
         for place in places { place.owner?.pollerEnded() }
     }
 }

@@ -25,7 +25,7 @@ final class StreamFeed: MuxStreamDelegate {
     }
 
     func streamWritable() {
-        mux.carrierWritable()
+        mux.flush()
     }
 }
 

@@ -71,7 +71,7 @@ import Darwin
     func again(byThread: Bool) async throws {
         try await withScene(byThread) { scene in
             try await scene.on {
-                scene.askAgain()
+                scene.askForATurn()
                 #expect(scene.heard.isEmpty)
             }
             await scene.waits(for: [[]])
@@ -175,8 +175,8 @@ private final class Scene: @unchecked Sendable, Polled {
         if let membership { poller?.awaitOutput(membership) }
     }
 
-    func askAgain() {
-        if let membership { poller?.callAgain(membership) }
+    func askForATurn() {
+        poller?.inNextTurn { self.ready([]) }
     }
 
     func fill() {

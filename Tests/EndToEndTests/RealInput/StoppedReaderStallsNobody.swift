@@ -2,6 +2,12 @@
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
+
 /// A download whose reader stops for ten seconds, while others use the same session.
 @Suite(.serialized) struct `a reader that stops reading` {
     private static let downloadBytes = 256 << 20
@@ -58,6 +64,39 @@ import Testing
             #expect(sentMeanwhile < Self.downloadBytes / 2, "the target sent \(sentMeanwhile >> 20) MiB")
 
             try receive(Self.downloadBytes, over: stopped, after: pattern)
+        }
+    }
+
+    /// What waits for a reader lies in sockets. The agent would hold 256 KiB of each, and as much again of what it sealed,
+    /// if it read what it cannot send.
+    @Test(.enabled(if: Sanitizer.name == nil))
+    func `costs the agent next to nothing, however many there are`() throws {
+        let readers = 100
+        let sent = Monitor(0)
+        let service = try Service { try serve($0, sent) }
+        try withTunnel(to: service) { tunnel in
+            try askForLittle(tunnel.open())
+            let agent = try #require(tunnel.parties.first { $0.name == "agent" }?.process)
+            let before = try agent.anonymousBytes()
+            let stopped = try (0..<readers).map { _ in
+                let connection = try Connection(to: tunnel.port, receiveBuffer: 64 << 10)
+                try connection.send("D")
+                return connection
+            }
+            var growth = 0
+            var last = -1
+            // Until nothing moves any more.
+            while last < sent.change({ $0 }) {
+                last = sent.change { $0 }
+                for _ in 0..<50 {
+                    growth = max(growth, try agent.anonymousBytes() - before)
+                    usleep(20_000)
+                }
+            }
+            #expect(last > readers << 20, "the target sent \(last >> 10) KiB")
+            #expect(growth < readers * (128 << 10), "it grew by \(growth >> 10) KiB")
+            for connection in stopped { try connection.reset() }
+            try askForLittle(tunnel.open())
         }
     }
 
