@@ -7,9 +7,10 @@ package import NIOCore
 package protocol Carrier: AnyObject {
     /// Whether a little more may be written now.
     var isWritable: Bool { get }
-    /// Whether a batch that is written now begins to leave at once. Where it is not, `carrierWritable` or, on a stream, its
-    /// owner's `streamWritable` is called when it is.
-    var hasRoom: Bool { get }
+    /// Bytes of a batch that would leave at once; 0 also while it is somebody else's turn.
+    var room: Int { get }
+    /// Has `carrierWritable` called, or on a stream its owner's `streamWritable`, when there is room.
+    func awaitRoom()
     /// Takes ciphertext; it leaves no later than the end of the running read cycle.
     func write(_ ciphertext: ByteBuffer)
     /// A round trip of the mux took so long: the carrier's own windows must cover it.
@@ -18,6 +19,8 @@ package protocol Carrier: AnyObject {
     func close()
 }
 
+/// A carrier that sets no limit while it is writable, and always tells when it is so again.
 extension Carrier {
-    package var hasRoom: Bool { isWritable }
+    package var room: Int { isWritable ? .max : 0 }
+    package func awaitRoom() {}
 }

@@ -25,6 +25,9 @@ final class LoopContext: @unchecked Sendable {
     /// What one read may bring: large enough that it empties what a fast sender has queued; see Docs/PERFORMANCE.md.
     static let readSize = 256 * 1024
 
+    /// What a buffer for ciphertext holds at least: two records.
+    static let leastSealed = 32 * 1024
+
     /// Buffers for reads and for batches that are kept, of each.
     static let mostKept = 4
 
@@ -91,9 +94,11 @@ final class LoopContext: @unchecked Sendable {
         staging.append(buffer)
     }
 
-    /// A buffer for a batch of ciphertext, of any size.
+    /// A buffer for ciphertext, which may grow to a batch.
     func takeSealed() -> ByteBuffer {
-        guard var buffer = sealed.popLast() else { return ByteBuffer() }
+        guard var buffer = sealed.popLast() else {
+            return ByteBufferAllocator().buffer(capacity: LoopContext.leastSealed)
+        }
         buffer.clear()
         return buffer
     }
@@ -106,10 +111,10 @@ final class LoopContext: @unchecked Sendable {
     }
 
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the read
-    /// or write returns. Small ones are not kept.
+    /// or write returns. What is too small to come from there is not kept.
     func giveBack(_ buffer: consuming ByteBuffer) {
         switch buffer.storageCapacity {
-        case ..<LoopContext.stagingSize: break
+        case ..<LoopContext.leastSealed: break
         case LoopContext.readSize: if reads.count < LoopContext.mostKept { reads.append(buffer) }
         default: if sealed.count < LoopContext.mostKept { sealed.append(buffer) }
         }
@@ -134,7 +139,7 @@ final class LoopContext: @unchecked Sendable {
 
     /// Runs `body` once the event loop's channels and sockets have had their turn.
     func inNextTurn(_ body: @escaping () -> Void) {
-        // Not a task: those that tasks leave behind are run before the event loop looks at its channels.
+        // Not a task, if there are sockets: those that tasks leave behind are run before the event loop looks at its channels.
         guard let socketPoller, !socketPoller.hasEnded else { return eventLoop.assumeIsolated().execute(body) }
         socketPoller.inNextTurn(body)
     }

@@ -11,8 +11,8 @@ package protocol MuxStreamDelegate: AnyObject {
     func streamFinished()
     /// The stream is gone: reset by the peer, for breaking its rules, or with its session. Nothing follows.
     func streamReset(_ reason: String)
-    /// There is room, for which the owner has waited (`isWritable`, `hasRoom`). It is this stream's turn for as long as the
-    /// call lasts: who has something to write writes it now.
+    /// There is room, for which the owner has waited (`awaitRoom`). It is this stream's turn for as long as the call lasts:
+    /// who has something to write writes it now.
     func streamWritable()
 }
 
@@ -52,7 +52,7 @@ package final class MuxStream: @unchecked Sendable {
     var outgoing = Outgoing.open
     /// In the mux's list of streams that have something to send.
     var isReady = false
-    /// The owner is told of room.
+    /// The owner waits to be told of room.
     private(set) var awaitsRoom = false
     /// In the mux's list of streams whose owners are told next.
     var isInLine = false
@@ -66,26 +66,16 @@ package final class MuxStream: @unchecked Sendable {
     /// Reset, or ended in both directions: nothing can be sent, nothing will come.
     package var isGone: Bool { mux == nil }
 
-    /// Whether the owner may write a little more. If not, `streamWritable` tells when there is room for a lot.
-    package var isWritable: Bool {
-        if pendingBytes <= MuxStream.little { return true }
-        awaitRoom()
-        return false
-    }
+    /// Whether the owner may write a little more now.
+    package var isWritable: Bool { pendingBytes <= MuxStream.little }
 
-    /// Whether a batch that is written now begins to leave at once; if not, `streamWritable` tells when.
-    package var hasRoom: Bool {
-        if mux?.hasRoom(for: self) == true { return true }
-        awaitRoom()
-        return false
-    }
+    /// Bytes that leave at once if they are written now; 0 also while it is others' turn.
+    package var room: Int { mux?.room(for: self) ?? 0 }
 
-    /// Bytes that the peer takes now, pending ones included.
-    package var credit: Int { mux?.session.sendCredit(id) ?? 0 }
-
-    private func awaitRoom() {
+    /// Has the owner told, by `streamWritable`, when there is room and it is its turn.
+    package func awaitRoom() {
         awaitsRoom = true
-        if mux?.joinLine(self) == true { mux?.becameDirty() }
+        mux?.joinLine(self)
     }
 
     /// Answers the peer's opening. Data may be sent before.

@@ -169,7 +169,7 @@ extension SecureMux {
 
     private func receivedCredit(_ count: Int, on stream: MuxStream) {
         guard stream.splice != nil else {
-            if stream.pendingBytes > 0 { becameReady(stream) } else if joinLine(stream) { becameDirty() }
+            if stream.pendingBytes > 0 { becameReady(stream) } else { joinLine(stream) }
             return
         }
         guard let granted = stream.splice?.credit(count), granted > 0 else { return }

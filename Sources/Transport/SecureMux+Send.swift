@@ -89,72 +89,42 @@ extension SecureMux: Flushable {
         becameDirty()
     }
 
-    /// Lets streams send in turn until a batch is full, as far as the carrier takes it, and then the owners of others write
-    /// more: bytes are read, and sealed, when they can leave. Until then they wait in a socket, and not in memory of ours
-    /// that grows, and cold, with every stream.
+    /// Lets streams send in turn until a batch is full, as far as the carrier takes it, and owners in line write more: bytes
+    /// are read, and sealed, when they can leave. Until then they wait in a socket, and not in memory of ours.
+    ///
+    /// Streams with little to send go first, with up to half of a batch: the others must get on too.
     private func pump() {
         guard let carrier, carrier.isWritable else { return }
-        let hasRoom = (!ready.isEmpty || !line.isEmpty) && carrier.hasRoom
-        let mayAsk = hasRoom && askedCycle != loop.cycle
-        while phase == .running, sealed.readableBytes < SecureMux.batch {
-            if let stream = nextReady(much: hasRoom) {
-                stream.isReady = false
-                pump(stream)
-            } else if mayAsk, let stream = line.popFirst() {
+        unreadControl = 0
+        let room = carrier.room
+        let mayAsk = room > 0 && askedCycle != loop.cycle
+        while phase == .running {
+            if gathered < SecureMux.batch / 2, let stream = quick.popFirst() {
+                send(stream)
+            } else if gathered >= min(room, SecureMux.batch) {
+                break
+            } else if mayAsk, isTurnOfLine || ready.isEmpty, let stream = line.popFirst() {
+                isTurnOfLine = false
                 askedCycle = loop.cycle
                 stream.isInLine = false
                 ask(stream)
+            } else if let stream = ready.popFirst() ?? quick.popFirst() {
+                isTurnOfLine = true
+                send(stream, atMost: room - gathered)
             } else {
                 break
             }
         }
     }
 
-    /// Those with little to send go first, with up to half of a batch: the others must get on too.
-    private func nextReady(much: Bool) -> MuxStream? {
-        if sealed.readableBytes < SecureMux.batch / 2, let stream = quick.popFirst() { return stream }
-        return much ? ready.popFirst() ?? quick.popFirst() : nil
-    }
+    /// Bytes that go to the carrier next.
+    private var gathered: Int { sealed.readableBytes + staged }
 
-    // MARK: Room
-
-    /// Whether a batch that is written on the stream now begins to leave at once, and nobody has waited longer.
-    func hasRoom(for stream: MuxStream) -> Bool {
-        guard phase == .running, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else { return false }
-        guard ready.isEmpty, sealed.readableBytes < SecureMux.batch else { return false }
-        return (asked === stream || line.isEmpty) && carrier?.hasRoom == true
-    }
-
-    /// Has the stream's owner told of room when it is its turn. False where that has to wait, for credit or for what is
-    /// pending, or is seen to already.
-    func joinLine(_ stream: MuxStream) -> Bool {
-        guard stream.awaitsRoom, !stream.isInLine, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else {
-            return false
-        }
-        stream.isInLine = true
-        line.append(stream)
-        return true
-    }
-
-    private func ask(_ stream: MuxStream) {
-        guard stream.awaitsRoom, stream.pendingBytes == 0, session.sendCredit(stream.id) > 0 else { return }
-        asked = stream
-        stream.tellOfRoom()
-        asked = nil
-    }
-
-    private func askTheRestLater() {
-        guard !line.isEmpty, !isLineDue, carrier?.hasRoom == true else { return }
-        isLineDue = true
-        loop.inNextTurn {
-            self.isLineDue = false
-            self.becameDirty()
-        }
-    }
-
-    private func pump(_ stream: MuxStream) {
-        let credit = min(session.sendCredit(stream.id), SecureMux.batch)
-        if credit > 0, let (payload, isLast) = stream.takePending(credit),
+    /// A session's batch is not cut for the few bytes by which it is longer when it is sealed.
+    private func send(_ stream: MuxStream, atMost room: Int = .max) {
+        stream.isReady = false
+        let count = min(session.sendCredit(stream.id), room, SecureMux.batch + LoopContext.stagingSize)
+        if count > 0, let (payload, isLast) = stream.takePending(count),
             let header = session.send(stream.id, count: payload.readableBytes)
         {
             payload.withUnsafeReadableBytes { put(header, payload: $0) }
@@ -167,7 +137,48 @@ extension SecureMux: Flushable {
             if let header = session.finish(stream.id) { put(header) }
             forgetIfClosed(stream)
         }
-        _ = joinLine(stream)
+        joinLine(stream)
+    }
+
+    // MARK: Room
+
+    /// Bytes that leave at once if they are written on the stream now; 0 if others have waited longer.
+    func room(for stream: MuxStream) -> Int {
+        guard phase == .running, stream.pendingBytes == 0, gathered < SecureMux.batch,
+            asked === stream || ready.isEmpty && line.isEmpty, let carrier, carrier.room > 0
+        else { return 0 }
+        return session.sendCredit(stream.id)
+    }
+
+    /// Has the stream's owner told of room when it is its turn, if it waits for nothing else: credit, or for what is pending.
+    func joinLine(_ stream: MuxStream) {
+        guard mayBeAsked(stream), !stream.isInLine else { return }
+        stream.isInLine = true
+        line.append(stream)
+        becameDirty()
+    }
+
+    private func mayBeAsked(_ stream: MuxStream) -> Bool {
+        stream.awaitsRoom && stream.pendingBytes == 0 && session.sendCredit(stream.id) > 0
+    }
+
+    private func ask(_ stream: MuxStream) {
+        guard mayBeAsked(stream) else { return }
+        asked = stream
+        stream.tellOfRoom()
+        asked = nil
+    }
+
+    /// Whoever has not had his turn has it in the next turn of the event loop, or when there is room.
+    private func seeToTheRest() {
+        guard phase == .running, !quick.isEmpty || !ready.isEmpty || !line.isEmpty, let carrier else { return }
+        guard carrier.room > 0 else { return carrier.awaitRoom() }
+        guard !isLineDue else { return }
+        isLineDue = true
+        loop.inNextTurn {
+            self.isLineDue = false
+            self.becameDirty()
+        }
     }
 
     // MARK: Frames
@@ -283,11 +294,12 @@ extension SecureMux: Flushable {
             takeTLSOutput()
             sendSealed()
         } while phase == .running && maySend
-        askTheRestLater()
+        seeToTheRest()
     }
 
     private var maySend: Bool {
-        quick.isEmpty ? !ready.isEmpty && carrier?.hasRoom == true : carrier?.isWritable == true
+        guard let carrier else { return false }
+        return quick.isEmpty ? !ready.isEmpty && carrier.room > 0 : carrier.isWritable
     }
 
     func sendSealed() {

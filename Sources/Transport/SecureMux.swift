@@ -71,9 +71,11 @@ package final class SecureMux: @unchecked Sendable {
     var ready: Deque<MuxStream> = []
     /// Streams that have sent all they had, and whose owners wait to write more, in turn.
     var line: Deque<MuxStream> = []
-    /// Whose turn it is to write, while its owner is told.
+    /// Those in line and those that are ready take turns.
+    var isTurnOfLine = false
+    /// The stream whose owner is being told that it is its turn.
     var asked: MuxStream?
-    /// The read cycle in which an owner was told last: one batch of theirs in each, so that what arrives has its turn.
+    /// The read cycle in which owners were told last, up to a full batch: then what arrives has its turn.
     var askedCycle: UInt64 = 0
     /// The rest of the line is due in a later turn of the event loop.
     var isLineDue = false
@@ -115,8 +117,9 @@ package final class SecureMux: @unchecked Sendable {
         self.growth = growth
     }
 
-    /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged.
+    /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged, and nobody in line.
     func moved(to eventLoop: any EventLoop) {
+        assert(line.isEmpty && !isLineDue)
         loop = LoopContext.of(eventLoop)
         self.eventLoop = eventLoop
         for stream in streams.values { stream.eventLoop = eventLoop }

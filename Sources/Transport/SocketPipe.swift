@@ -69,8 +69,8 @@ package final class SocketPipe {
         stream.delegate = self
     }
 
-    /// As `join`, for a stream whose first bytes are still somebody else's; who passes on what `streamWritable` tells, and then
-    /// makes the pipe its delegate.
+    /// As `join`, for a stream whose first bytes are still somebody else's. He passes on what `streamWritable` tells, and
+    /// then makes the pipe its delegate.
     package func send(to stream: MuxStream) {
         self.stream = stream
         read()
@@ -146,9 +146,9 @@ extension SocketPipe: Polled {
     private func read(from descriptor: CInt, to stream: MuxStream) {
         var buffer = loop.takeRead()
         var received = 0
-        let most = min(max(stream.credit, MuxStream.little), LoopContext.readSize)
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { room in
-            received = adit_socket_receive(descriptor, room.baseAddress, most)
+        let most = min(max(stream.room, MuxStream.little), LoopContext.readSize)
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { memory in
+            received = adit_socket_receive(descriptor, memory.baseAddress, most)
             return max(received, 0)
         }
         guard received > 0 else {
@@ -163,7 +163,9 @@ extension SocketPipe: Polled {
         } else {
             stream.write(buffer)
         }
-        if !stream.isWritable { isReadingPaused = true }
+        guard !stream.isWritable else { return }
+        isReadingPaused = true
+        stream.awaitRoom()
     }
 
     private func noneReceived(error: CInt) {

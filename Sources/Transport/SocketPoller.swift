@@ -133,9 +133,7 @@ final class SocketPoller {
 
     /// Tells all that there is to tell; the bell's part, once it has rung.
     func takeAll() {
-        let due = due
-        self.due = []
-        for body in due { body() }
+        runDue()
         withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
             for _ in 0..<SocketPoller.mostTakes {
                 let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
@@ -144,6 +142,12 @@ final class SocketPoller {
             }
         }
         arm()
+    }
+
+    private func runDue() {
+        let due = due
+        self.due = []
+        for body in due { body() }
     }
 
     fileprivate func arm() {
@@ -158,8 +162,8 @@ final class SocketPoller {
 
     fileprivate func end() {
         hasEnded = true
-        due = []
         for place in places { place.owner?.pollerEnded() }
+        runDue()
     }
 }
 

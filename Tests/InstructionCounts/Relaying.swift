@@ -31,9 +31,9 @@ func relayRequests(_ rounds: Int) throws {
     try WorkDiffers.check(answered, is: rounds * requesters.count, "requests answered")
 }
 
-/// Writes for as long as the stream takes it.
+/// Writes for as long as the stream takes it, as much at once as a forward reads.
 private final class Source: MuxStreamDelegate {
-    private static let piece = ByteBuffer(repeating: 0x5a, count: 64 * 1024)
+    private static let piece = ByteBuffer(repeating: 0x5a, count: 256 * 1024)
 
     private let stream: MuxStream
     private var remaining: Int
@@ -52,6 +52,7 @@ private final class Source: MuxStreamDelegate {
             stream.write(piece)
             remaining -= piece.readableBytes
         }
+        if remaining > 0 { stream.awaitRoom() }
     }
 
     func streamReceived(_ bytes: UnsafeRawBufferPointer) {}
