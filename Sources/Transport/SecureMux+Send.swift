@@ -108,6 +108,8 @@ extension SecureMux: Flushable {
                 askedCycle = loop.cycle
                 stream.isInLine = false
                 ask(stream)
+                // What it wrote counts at once, or each newcomer's turn would let another one write.
+                if ready.last === stream { send(ready.removeLast(), atMost: room - gathered) }
             } else if let stream = ready.popFirst() ?? quick.popFirst() {
                 isTurnOfLine = true
                 send(stream, atMost: room - gathered)
@@ -145,9 +147,9 @@ extension SecureMux: Flushable {
     /// Bytes that leave at once if they are written on the stream now; 0 if others have waited longer.
     func room(for stream: MuxStream) -> Int {
         guard phase == .running, stream.pendingBytes == 0, gathered < SecureMux.batch,
-            asked === stream || ready.isEmpty && line.isEmpty, let carrier, carrier.room > 0
+            asked === stream || ready.isEmpty && line.isEmpty, let carrier
         else { return 0 }
-        return session.sendCredit(stream.id)
+        return max(0, min(session.sendCredit(stream.id), carrier.room - gathered))
     }
 
     /// Has the stream's owner told of room when it is its turn, if it waits for nothing else: credit, or for what is pending.
