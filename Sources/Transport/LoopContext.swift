@@ -110,8 +110,8 @@ final class LoopContext: @unchecked Sendable {
         return buffer
     }
 
-    /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the read
-    /// or write returns. What is too small to come from there is not kept.
+    /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
+    /// read or write returns. What is too small to come from there is not kept.
     func giveBack(_ buffer: consuming ByteBuffer) {
         switch buffer.storageCapacity {
         case ..<LoopContext.leastSealed: break
@@ -137,9 +137,9 @@ final class LoopContext: @unchecked Sendable {
         cycle &+= 1
     }
 
-    /// Runs `body` once the event loop's channels and sockets have had their turn.
+    /// Runs `body` in the next turn, when the event loop has looked at its channels and sockets again.
     func inNextTurn(_ body: @escaping () -> Void) {
-        // Not a task, if there are sockets: those that tasks leave behind are run before the event loop looks at its channels.
+        // Not a task, if there are sockets: those that tasks leave behind run before the event loop looks at its channels.
         guard let socketPoller, !socketPoller.hasEnded else { return eventLoop.assumeIsolated().execute(body) }
         socketPoller.inNextTurn(body)
     }

@@ -11,8 +11,8 @@ package protocol MuxStreamDelegate: AnyObject {
     func streamFinished()
     /// The stream is gone: reset by the peer, for breaking its rules, or with its session. Nothing follows.
     func streamReset(_ reason: String)
-    /// There is room, for which the owner has waited (`awaitRoom`). It is this stream's turn for as long as the call lasts:
-    /// who has something to write writes it now.
+    /// There is room, for which the owner has waited (`awaitRoom`). It is this stream's turn for as long as the call
+    /// lasts: who has something to write writes it now.
     func streamWritable()
 }
 

@@ -43,7 +43,8 @@ extension SecureMux: Flushable {
     /// they have to take their turn.
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on stream: MuxStream) -> Bool {
         guard phase == .running, quick.isEmpty, bytes.count <= LoopContext.stagingSize, !bytes.isEmpty,
-            sealed.readableBytes < SecureMux.batch / 2, carrier?.isWritable == true,
+            let carrier, carrier.isWritable,
+            gathered < LoopContext.stagingSize || gathered < SecureMux.quickShare(of: carrier.room),
             let header = session.send(stream.id, count: bytes.count)
         else { return false }
         put(header, payload: bytes)
@@ -89,17 +90,17 @@ extension SecureMux: Flushable {
         becameDirty()
     }
 
-    /// Lets streams send in turn until a batch is full, as far as the carrier takes it, and owners in line write more: bytes
-    /// are read, and sealed, when they can leave. Until then they wait in a socket, and not in memory of ours.
+    /// Lets streams send in turn until a batch is full, as far as the carrier takes it, and owners in line write more:
+    /// bytes are read, and sealed, when they can leave. Until then they wait in a socket, and not in memory of ours.
     ///
-    /// Streams with little to send go first, with up to half of a batch: the others must get on too.
+    /// Streams with little to send go first, with up to half of it: the others must get on too.
     private func pump() {
         guard let carrier, carrier.isWritable else { return }
         unreadControl = 0
         let room = carrier.room
         let mayAsk = room > 0 && askedCycle != loop.cycle
         while phase == .running {
-            if gathered < SecureMux.batch / 2, let stream = quick.popFirst() {
+            if gathered < SecureMux.quickShare(of: room), let stream = quick.popFirst() {
                 send(stream)
             } else if gathered >= min(room, SecureMux.batch) {
                 break
@@ -121,6 +122,9 @@ extension SecureMux: Flushable {
 
     /// Bytes that go to the carrier next.
     private var gathered: Int { sealed.readableBytes + staged }
+
+    /// What streams with little to send may have of it before the others; a record's worth where there is no room.
+    private static func quickShare(of room: Int) -> Int { max(min(room, batch) / 2, LoopContext.stagingSize) }
 
     /// A session's batch is not cut for the few bytes by which it is longer when it is sealed.
     private func send(_ stream: MuxStream, atMost room: Int = .max) {
@@ -152,7 +156,7 @@ extension SecureMux: Flushable {
         return max(0, min(session.sendCredit(stream.id), carrier.room - gathered))
     }
 
-    /// Has the stream's owner told of room when it is its turn, if it waits for nothing else: credit, or for what is pending.
+    /// Has the stream's owner told of room when it is its turn, if nothing else is waited for: credit, or what is pending.
     func joinLine(_ stream: MuxStream) {
         guard mayBeAsked(stream), !stream.isInLine else { return }
         stream.isInLine = true

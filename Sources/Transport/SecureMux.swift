@@ -75,7 +75,7 @@ package final class SecureMux: @unchecked Sendable {
     var isTurnOfLine = false
     /// The stream whose owner is being told that it is its turn.
     var asked: MuxStream?
-    /// The read cycle in which owners were told last, up to a full batch: then what arrives has its turn.
+    /// The read cycle in which owners were told last. In each they are in one flush only: what arrives has its turn too.
     var askedCycle: UInt64 = 0
     /// The rest of the line is due in a later turn of the event loop.
     var isLineDue = false
@@ -117,7 +117,8 @@ package final class SecureMux: @unchecked Sendable {
         self.growth = growth
     }
 
-    /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged, and nobody in line.
+    /// Its carrier has come to another event loop, which calls this. Nothing is spliced, sealed or staged, and nobody is
+    /// in line.
     func moved(to eventLoop: any EventLoop) {
         assert(line.isEmpty && !isLineDue)
         loop = LoopContext.of(eventLoop)

@@ -69,8 +69,8 @@ package final class SocketPipe {
         stream.delegate = self
     }
 
-    /// As `join`, for a stream whose first bytes are still somebody else's. He passes on what `streamWritable` tells, and
-    /// then makes the pipe its delegate.
+    /// As `join`, for a stream whose first bytes are still somebody else's. He passes on what `streamWritable` tells,
+    /// and then makes the pipe its delegate.
     package func send(to stream: MuxStream) {
         self.stream = stream
         read()

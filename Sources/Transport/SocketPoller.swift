@@ -120,7 +120,7 @@ final class SocketPoller {
         places[Int(membership.socket)].owner = nil
     }
 
-    /// Runs `body` in the next turn, once the event loop's channels and sockets have had theirs.
+    /// Runs `body` in the next turn, after what there is to tell then.
     func inNextTurn(_ body: @escaping () -> Void) {
         due.append(body)
         if due.count == 1 { adit_poller_ring(poller) }
@@ -133,7 +133,7 @@ final class SocketPoller {
 
     /// Tells all that there is to tell; the bell's part, once it has rung.
     func takeAll() {
-        runDue()
+        let due = takeDue()
         withUnsafeTemporaryAllocation(of: adit_poller_event.self, capacity: SocketPoller.mostEvents) { events in
             for _ in 0..<SocketPoller.mostTakes {
                 let count = Int(adit_poller_take(poller, events.baseAddress, CInt(SocketPoller.mostEvents)))
@@ -141,13 +141,13 @@ final class SocketPoller {
                 guard count == SocketPoller.mostEvents else { break }
             }
         }
+        for body in due { body() }
         arm()
     }
 
-    private func runDue() {
-        let due = due
-        self.due = []
-        for body in due { body() }
+    private func takeDue() -> [() -> Void] {
+        defer { due = [] }
+        return due
     }
 
     fileprivate func arm() {
@@ -163,7 +163,7 @@ final class SocketPoller {
     fileprivate func end() {
         hasEnded = true
         for place in places { place.owner?.pollerEnded() }
-        runDue()
+        for body in takeDue() { body() }
     }
 }
 

@@ -67,8 +67,8 @@ import Musl
         }
     }
 
-    /// What waits for a reader lies in sockets. The agent would hold 256 KiB of each, and as much again of what it sealed,
-    /// if it read what it cannot send.
+    /// What waits for a reader lies in sockets. The agent would hold 256 KiB of each, and as much again of what it
+    /// sealed, if it read what it cannot send.
     @Test(.enabled(if: Sanitizer.name == nil))
     func `costs the agent next to nothing, however many there are`() throws {
         let readers = 100
