@@ -154,8 +154,7 @@ extension Link: Carrier {
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
         guard !context.channel.isWritable else { return mux.loop.giveBack(ciphertext) }
-        guard let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
-        else { return }
+        guard let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes) else { return }
         isBackedUp = limits.backlogs != nil
         limits.backlogs?.note(Int(buffered), on: context.channel)
         guard buffered > limits.bufferedBytes else { return }

@@ -45,7 +45,6 @@ package final class SocketPipe {
     private var hasInput = true
     /// Only a read that finds nothing has found everything.
     private var isPiecemeal = false
-    private var isReadingPaused = false
     /// The poller has said so, once.
     private var isBroken = false
     /// The socket is gone.
@@ -129,7 +128,7 @@ extension SocketPipe: Polled {
 
     /// The stream is there, has room, and was not told of the input's end.
     private var mayRead: Bool {
-        guard let stream, !isReadingPaused, !stream.isGone else { return false }
+        guard let stream, !stream.awaitsRoom, !stream.isGone else { return false }
         return switch halves {
         case .open, .streamFinished: true
         case .socketFinished, .finished: false
@@ -163,9 +162,7 @@ extension SocketPipe: Polled {
         } else {
             stream.write(buffer)
         }
-        guard !stream.isWritable else { return }
-        isReadingPaused = true
-        stream.awaitRoom()
+        if !stream.isWritable { stream.awaitRoom() }
     }
 
     private func noneReceived(error: CInt) {
@@ -229,8 +226,6 @@ extension SocketPipe: MuxStreamDelegate {
     }
 
     package func streamWritable() {
-        guard isReadingPaused else { return }
-        isReadingPaused = false
         read()
     }
 

@@ -124,21 +124,6 @@ private struct Level: Sendable {
     }
 }
 
-private final class Owner: SecureMuxDelegate {
-    private let onEstablished: () -> Void
-    private let onOpened: (MuxStream) -> Void
-
-    init(onEstablished: @escaping () -> Void = {}, onOpened: @escaping (MuxStream) -> Void = { $0.reset() }) {
-        self.onEstablished = onEstablished
-        self.onOpened = onOpened
-    }
-
-    func muxEstablished(peerKey: Fingerprint) { onEstablished() }
-    func muxOpened(_ stream: MuxStream) { onOpened(stream) }
-    func muxGoingAway(_ code: GoAwayCode) {}
-    func muxEnded(_ failure: LinkFailure) {}
-}
-
 private final class Echo: MuxStreamDelegate {
     private let stream: MuxStream
 

@@ -128,11 +128,11 @@ private final class Scene: @unchecked Sendable {
         try onLoop { _ in
             let near = try self.mux(.dialer)
             let far = try self.mux(.acceptor)
-            near.delegate = Owner { $0.reset() }
-            far.delegate = Owner { stream in
+            near.delegate = Owner()
+            far.delegate = Owner(onOpened: { stream in
                 stream.accept()
                 if inSession { self.beginSession(over: stream) } else { self.take(stream) }
-            }
+            })
             self.nearCarrier.receiver = far
             self.farCarrier.receiver = near
             self.link = (near, far)
@@ -145,7 +145,7 @@ private final class Scene: @unchecked Sendable {
         try onLoop { _ in
             guard let stream = try self.link?.near.open() else { return }
             let near = try self.mux(.dialer)
-            near.delegate = Owner { $0.reset() }
+            near.delegate = Owner()
             near.start(over: stream)
             self.near = near
         }
@@ -154,10 +154,10 @@ private final class Scene: @unchecked Sendable {
 
     private func beginSession(over stream: MuxStream) {
         guard let mux = try? mux(.acceptor) else { return stream.reset() }
-        mux.delegate = Owner {
+        mux.delegate = Owner(onOpened: {
             $0.accept()
             self.take($0)
-        }
+        })
         mux.start(over: stream)
     }
 
@@ -287,17 +287,6 @@ private final class Sink: MuxStreamDelegate {
     func streamFinished() {}
     func streamReset(_ reason: String) {}
     func streamWritable() {}
-}
-
-private final class Owner: SecureMuxDelegate {
-    private let onOpened: (MuxStream) -> Void
-
-    init(_ onOpened: @escaping (MuxStream) -> Void) { self.onOpened = onOpened }
-
-    func muxEstablished(peerKey: Fingerprint) {}
-    func muxOpened(_ stream: MuxStream) { onOpened(stream) }
-    func muxGoingAway(_ code: GoAwayCode) {}
-    func muxEnded(_ failure: LinkFailure) {}
 }
 
 /// One direction of a link without a socket.
