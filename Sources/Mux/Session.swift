@@ -32,8 +32,8 @@ package struct Session: Sendable {
     /// starve the carrier for many round trips, in which TCP forgets what the path can bear. Streams that carry sessions
     /// lead to different peers, and do not learn of each other.
     private var provenWindow = Protocol.initialWindow
-    /// In nanoseconds; 0 before the first measurement.
-    private var shortestRoundTrip: Int64 = 0
+    /// The shortest round trip that was measured, in nanoseconds; 0 before the first.
+    package private(set) var shortestRoundTrip: Int64 = 0
     private static let longestRoundTrip: Int64 = 60_000_000_000
     /// The stream whose payload moved last, in either direction.
     private var busiest: StreamID?

@@ -27,11 +27,18 @@ package final class Link: ChannelInboundHandler {
     let limits: LinkLimits
     private let handshakeDeadline: NIODeadline?
     private var hasBegun = false
-    /// Whether `limits.backlogs` counts bytes of this link's.
-    private var isBackedUp = false
     private var heardSinceTick = false
     private var silent = 0
-    private var failure = "connection closed by the peer"
+    var failure = "connection closed by the peer"
+
+    /// What the socket of a long link did not take yet.
+    var unsent = Unsent()
+    /// How long the socket is left alone before `unsent` is tried again.
+    var pause = TimeAmount.zero
+    /// True whenever something is unsent.
+    var isRetryDue = false
+    /// The mux may have found it not writable and wait for `carrierWritable`; `limits.backlogs` counts its bytes.
+    var isFull = false
 
     /// Call it on the channel's event loop. A dialer's time for the handshake begins now; how long an acceptor waits is
     /// for the mux's owner to say.
@@ -102,9 +109,9 @@ package final class Link: ChannelInboundHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        // It is not writable for a moment whenever a long batch comes, until NIO has tried the socket.
         guard context.channel.isWritable else { return }
-        forgetBacklog()
-        mux.carrierWritable()
+        seeToFullness()
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -125,7 +132,8 @@ package final class Link: ChannelInboundHandler {
 
     /// Lets go of the channel; whatever still comes from it is nobody's.
     func leave() {
-        forgetBacklog()
+        if isFull, let context { limits.backlogs?.forget(context.channel) }
+        unsent = Unsent()
         timer?.cancel()
         timer = nil
         deadline?.cancel()
@@ -144,41 +152,5 @@ extension Link: NIOScheduledCallbackHandler {
     package func handleScheduledCallback(eventLoop: some EventLoop) {
         tick()
         if context != nil { scheduleTick(eventLoop) }
-    }
-}
-
-extension Link: Carrier {
-    package var isWritable: Bool { context?.channel.isWritable ?? false }
-
-    package func write(_ ciphertext: ByteBuffer) {
-        guard let context else { return }
-        context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
-        guard !context.channel.isWritable else { return mux.loop.giveBack(ciphertext) }
-        guard let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes) else { return }
-        isBackedUp = limits.backlogs != nil
-        limits.backlogs?.note(Int(buffered), on: context.channel)
-        guard buffered > limits.bufferedBytes else { return }
-        failure = "it does not take what it let others send"
-        context.close(promise: nil)
-    }
-
-    private func forgetBacklog() {
-        guard isBackedUp, let context else { return }
-        isBackedUp = false
-        limits.backlogs?.forget(context.channel)
-    }
-
-    /// The kernel sizes a TCP connection's windows.
-    package func measured(roundTrip: TimeAmount) {}
-
-    /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
-    package func close() {
-        guard let context else { return }
-        let channel = context.channel
-        let grace = context.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            grace.cancel()
-            channel.close(promise: nil)
-        }
     }
 }

@@ -155,6 +155,9 @@ package final class SecureMux: @unchecked Sendable {
         put(session.ping(pings))
     }
 
+    /// The shortest round trip that was measured; zero before the first.
+    var roundTrip: TimeAmount { .nanoseconds(session.shortestRoundTrip) }
+
     func receivedPong(_ value: UInt32) {
         guard value == pings else { return }
         let roundTrip = NIODeadline.now() - pinged

@@ -20,12 +20,21 @@ final class Network: Sendable {
     private let ip: String
 
     /// - Parameter role: Part of its name, beside this process's ID.
-    init(_ role: String) throws {
-        ip = try Program.path("ip", package: "iproute2")
-        let number = Network.number.add(1, ordering: .relaxed).newValue
-        name = "adit-\(getpid())-\(number)\(role)"
+    convenience init(_ role: String) throws {
+        try self.init(named: Network.newName(role))
         try execute(ip, "netns", "add", name)
         try execute(ip, "-n", name, "link", "set", "lo", "up")
+    }
+
+    /// A name that no other network has.
+    static func newName(_ role: String) -> String {
+        "adit-\(getpid())-\(number.add(1, ordering: .relaxed).newValue)\(role)"
+    }
+
+    /// A network that somebody else makes.
+    init(named name: String) throws {
+        ip = try Program.path("ip", package: "iproute2")
+        self.name = name
     }
 
     deinit {

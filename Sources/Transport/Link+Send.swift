@@ -1,0 +1,157 @@
+import CPoller
+import DequeModule
+package import NIOCore
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+extension Link: Carrier {
+    package var isWritable: Bool { unsent.isEmpty && context?.channel.isWritable ?? false }
+
+    package func write(_ ciphertext: ByteBuffer) {
+        guard let context else { return }
+        if !unsent.isEmpty {
+            if !unsent.append(ciphertext) { mux.loop.giveBack(ciphertext) }
+        } else if isLong, buffered == 0 {
+            pause = shortestPause
+            unsent.append(ciphertext)
+            sendUnsent()
+        } else {
+            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
+            if isWritable { mux.loop.giveBack(ciphertext) }
+        }
+        seeToFullness()
+    }
+
+    /// Tells the mux that there is room again; keeps the books while there is none.
+    func seeToFullness() {
+        guard let context else { return }
+        if isWritable {
+            guard isFull else { return }
+            isFull = false
+            limits.backlogs?.forget(context.channel)
+            mux.carrierWritable()
+        } else {
+            isFull = true
+            let waiting = unsent.bytes + buffered
+            limits.backlogs?.note(waiting, on: context.channel)
+            guard waiting > limits.bufferedBytes else { return }
+            failure = "it does not take what it let others send"
+            context.close(promise: nil)
+        }
+    }
+
+    /// Bytes that NIO holds for the socket; 0 for one that is closed.
+    var buffered: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
+    /// The kernel sizes a TCP connection's windows.
+    package func measured(roundTrip: TimeAmount) {}
+
+    /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
+    package func close() {
+        guard let context else { return }
+        leaveUnsent()
+        let channel = context.channel
+        let grace = context.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            grace.cancel()
+            channel.close(promise: nil)
+        }
+    }
+}
+
+// MARK: - Long links
+
+/// Linux tells of room in a full socket when a third of it is free (`sk_stream_is_writeable`). Where a socket holds no more
+/// than is on the way in one round trip, that third is what the link lacks. So what the socket of a long link did not take
+/// is tried again after a fraction of a round trip. A link on which that brings little is too slow to be in need of
+/// it, and in the end it is left to NIO.
+extension Link {
+    /// Below that the kernel tells soon enough.
+    private static let leastRoundTrip = TimeAmount.milliseconds(8)
+    private static let triesPerRoundTrip: Int64 = 16
+    /// A try that brings less than so many bytes came too soon.
+    private static let leastTaken = 32 * 1024
+
+    private var isLong: Bool { mux.roundTrip >= Link.leastRoundTrip }
+    private var shortestPause: TimeAmount { .nanoseconds(mux.roundTrip.nanoseconds / Link.triesPerRoundTrip) }
+
+    private func sendUnsent() {
+        guard let context else { return }
+        let before = unsent.bytes
+        do {
+            try context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+                try unsent.send(to: socket) { mux.loop.giveBack($0) }
+            }
+        } catch {
+            // NIO meets the same error, and reads what the peer said last before it closes.
+            return leaveUnsent()
+        }
+        if before - unsent.bytes >= Link.leastTaken { pause = shortestPause }
+        guard !unsent.isEmpty, !isRetryDue else { return }
+        isRetryDue = true
+        context.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in self?.retry() }
+    }
+
+    private func retry() {
+        isRetryDue = false
+        guard !unsent.isEmpty else { return }
+        pause = pause * 2
+        if isLong, pause <= mux.roundTrip { sendUnsent() } else { leaveUnsent() }
+        seeToFullness()
+    }
+
+    /// From now on NIO waits until the socket takes it.
+    private func leaveUnsent() {
+        guard let context, !unsent.isEmpty else { return }
+        for batch in unsent.takeAll() { context.write(wrapOutboundOut(batch), promise: nil) }
+        context.flush()
+    }
+}
+
+/// Batches that wait for a socket, in order.
+struct Unsent {
+    private var batches: Deque<ByteBuffer> = []
+    private(set) var bytes = 0
+
+    var isEmpty: Bool { bytes == 0 }
+
+    /// False if it was copied, and is still the caller's: a small one goes behind the one before it, for each costs a
+    /// system call, and holds more memory than its bytes.
+    @discardableResult
+    mutating func append(_ batch: ByteBuffer) -> Bool {
+        bytes += batch.readableBytes
+        if batch.readableBytes <= LoopContext.stagingSize, let room = batches.last?.writableBytes,
+            room >= batch.readableBytes
+        {
+            batches[batches.count - 1].writeImmutableBuffer(batch)
+            return false
+        }
+        batches.append(batch)
+        return true
+    }
+
+    /// Sends what the socket takes; `done` is given each batch that has left. Throws `IOError`.
+    mutating func send(to socket: CInt, done: (ByteBuffer) -> Void) throws {
+        while let batch = batches.first {
+            let sent = batch.withUnsafeReadableBytes { adit_socket_send(socket, $0.baseAddress, $0.count) }
+            guard sent >= 0 else {
+                guard sent == -Int(EAGAIN) else { throw IOError(errnoCode: CInt(-sent), reason: "write") }
+                return
+            }
+            bytes -= sent
+            guard sent == batch.readableBytes else { return batches[0].moveReaderIndex(forwardBy: sent) }
+            done(batches.removeFirst())
+        }
+    }
+
+    mutating func takeAll() -> Deque<ByteBuffer> {
+        defer { self = Unsent() }
+        return batches
+    }
+}

@@ -1,0 +1,143 @@
+import TestSupport
+import Testing
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// What goes out over a long link its party writes to the socket, and tries again if that did not take it.
+///
+///     ┌ client ──┐  40 ms  ┌ relay ─┐  40 ms  ┌ agent ───────────┐
+///     │ connect ─┼─────────┼─ relay ┼─────────┼─ agent ► service │
+///     └──────────┘         └────────┘         └──────────────────┘
+@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: mayMakeNetworks, "networks are root's to make"))
+struct `long links` {
+    /// Many times what a socket takes.
+    private static let bytes = 64 << 20
+
+    private let site: Site
+    private let links: LongLinks
+    private let relay: Relay
+    private let agent: Process
+    private let connect: Process
+    private let port: UInt16
+    private let service: Service
+    /// Bytes that the service has sent.
+    private let sent = Monitor(0)
+
+    init() throws {
+        site = try Site()
+        links = try LongLinks()
+        relay = try site.relay(listen: "0.0.0.0:0", through: links.relay.launcher)
+        service = try links.agent.inside { [sent] in try Service { try serve($0, sent) } }
+        agent = try site.registeredAgent(
+            at: "\(LongLinks.relayHost.agent):\(relay.port)", target: "127.0.0.1:\(service.port)",
+            through: links.agent.launcher)
+        connect = try site.connect(
+            at: "\(LongLinks.relayHost.client):\(relay.port)", through: links.client.launcher)
+        port = try connect.waitForTunnel()
+    }
+
+    private func open() throws -> Connection {
+        try links.client.inside { [port] in try Connection(to: port) }
+    }
+
+    @Test(arguments: [0, 0.001]) func `carry everything unchanged, up and down at once`(loss: Double) throws {
+        try links.lose(loss)
+        let up = try open()
+        let sending = Background {
+            try up.send("u")
+            try sendPattern(over: up, bytes: Self.bytes)
+            try up.finishSending()
+            #expect(try up.receive(exactly: 1) == [1])
+        }
+        try download()
+        try sending.value()
+    }
+
+    private func download() throws {
+        let connection = try open()
+        try connection.send("d")
+        #expect(try receivePattern(over: connection) == Self.bytes)
+    }
+
+    @Test func `bring a party that was stopped everything when it goes on`() throws {
+        let received = Background { try self.download() }
+        for (number, party) in [connect, relay.process, agent, connect].enumerated() {
+            let share = (number + 1) * Self.bytes / 5
+            try #require(sent.wait(within: Process.patience) { $0 >= share ? true : nil } == true)
+            party.send(SIGSTOP)
+            // Until everything before it is full, and for some round trips more.
+            var last = -1
+            while case let now = sent.change({ $0 }), now != last {
+                last = now
+                usleep(300_000)
+            }
+            party.send(SIGCONT)
+        }
+        try received.value()
+        try download()
+    }
+
+    /// The relay ends an agent's link while the agent's socket is full: a reset follows what it says right away.
+    @Test func `tell who was replaced that he was`() throws {
+        let connection = try open()
+        try connection.send("d")
+        _ = try connection.receive(exactly: 4 << 20)
+        let other = try site.registeredAgent(
+            at: "\(LongLinks.relayHost.agent):\(relay.port)", target: "127.0.0.1:\(service.port)",
+            through: links.agent.launcher)
+        #expect(try agent.wait() == .exited(77), "\(agent.transcript)")
+        withExtendedLifetime(other) {}
+    }
+
+    @Test func `bring all that was sent before the end`() throws {
+        for _ in 0..<5 {
+            for size in ["0", "1"] {
+                let connection = try open()
+                try connection.send(size)
+                #expect(try receivePattern(over: connection) == (size == "0" ? 70_000 : 5_000_000))
+            }
+        }
+    }
+
+    /// What waits for a socket must not keep anybody from ending.
+    @Test func `end in good order while they are full`() throws {
+        let connection = try open()
+        try connection.send("d")
+        _ = try connection.receive(exactly: 4 << 20)
+        for party in [agent, relay.process, connect] {
+            party.send(SIGTERM)
+            #expect(try party.wait() == .exited(0), "\(party.transcript)")
+        }
+    }
+}
+
+/// `d`, `0` and `1` ask for a download, `u` brings an upload.
+private func serve(_ connection: Connection, _ sent: Monitor<Int>) throws {
+    switch try connection.receive(exactly: 1)[0] {
+    case UInt8(ascii: "d"): try sendPattern(over: connection, bytes: 64 << 20, sent)
+    case UInt8(ascii: "0"): try sendPattern(over: connection, bytes: 70_000)
+    case UInt8(ascii: "1"): try sendPattern(over: connection, bytes: 5_000_000)
+    default: try connection.send([receivePattern(over: connection) == 64 << 20 ? 1 : 0])
+    }
+}
+
+private func sendPattern(over connection: Connection, bytes: Int, _ sent: Monitor<Int>? = nil) throws {
+    var pattern = Pattern()
+    while pattern.count < bytes {
+        try connection.send(pattern.next(atMost: min(65_536, bytes - pattern.count)))
+        sent?.change { $0 = pattern.count }
+    }
+}
+
+/// Up to the end; how many there were.
+private func receivePattern(over connection: Connection) throws -> Int {
+    var pattern = Pattern()
+    while case let bytes = try connection.receive(), !bytes.isEmpty { try pattern.expect(bytes) }
+    return pattern.count
+}
