@@ -79,7 +79,7 @@ package final class SecureMux: @unchecked Sendable {
     var askedCycle: UInt64 = 0
     /// The rest of the line is due in a later turn of the event loop.
     var isLineDue = false
-    /// Spliced streams whose peers' credit is withheld while the carrier is over its high-water mark.
+    /// Spliced streams whose peers' credit is withheld while the carrier is full.
     var withheld: [StreamID: Int] = [:]
     /// Control frames written since the carrier was last writable, in bytes.
     var unreadControl = 0

@@ -142,7 +142,8 @@ final class SocketPoller {
             }
         }
         for body in due { body() }
-        arm()
+        // Behind the flush of what they all wrote, which does not have to wait for it.
+        eventLoop.assumeIsolated().execute { self.arm() }
     }
 
     private func takeDue() -> [() -> Void] {
