@@ -75,12 +75,16 @@ extension Link {
     /// Below that the kernel tells soon enough.
     private static let leastRoundTrip = TimeAmount.milliseconds(8)
     private static let triesPerRoundTrip: Int64 = 16
+    /// What is measured may be the stop of a host: nothing that is much longer than any path.
+    private static let longestRoundTrip = TimeAmount.milliseconds(500)
     /// A try that brings less than so many bytes came too soon.
     private static let leastTaken = 32 * 1024
 
     private var isLong: Bool { mux.roundTrip >= Link.leastRoundTrip }
-    private var shortestPause: TimeAmount { .nanoseconds(mux.roundTrip.nanoseconds / Link.triesPerRoundTrip) }
+    private var roundTrip: TimeAmount { min(mux.roundTrip, Link.longestRoundTrip) }
+    private var shortestPause: TimeAmount { .nanoseconds(roundTrip.nanoseconds / Link.triesPerRoundTrip) }
 
+    /// Nothing is due when it is called, and another try is when something is left.
     private func sendUnsent() {
         guard let context else { return }
         let before = unsent.bytes
@@ -89,20 +93,19 @@ extension Link {
                 try unsent.send(to: socket) { mux.loop.giveBack($0) }
             }
         } catch {
-            // NIO meets the same error, and reads what the peer said last before it closes.
+            // NIO meets an error too, and reads what the peer said last before it closes.
+            failure = Link.reason(of: error)
             return leaveUnsent()
         }
         if before - unsent.bytes >= Link.leastTaken { pause = shortestPause }
-        guard !unsent.isEmpty, !isRetryDue else { return }
-        isRetryDue = true
+        guard !unsent.isEmpty else { return }
         context.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in self?.retry() }
     }
 
     private func retry() {
-        isRetryDue = false
         guard !unsent.isEmpty else { return }
         pause = pause * 2
-        if isLong, pause <= mux.roundTrip { sendUnsent() } else { leaveUnsent() }
+        if isLong, pause <= roundTrip { sendUnsent() } else { leaveUnsent() }
         seeToFullness()
     }
 

@@ -35,8 +35,6 @@ package final class Link: ChannelInboundHandler {
     var unsent = Unsent()
     /// How long the socket is left alone before `unsent` is tried again.
     var pause = TimeAmount.zero
-    /// True whenever something is unsent.
-    var isRetryDue = false
     /// The mux may have found it not writable and wait for `carrierWritable`; `limits.backlogs` counts its bytes.
     var isFull = false
 

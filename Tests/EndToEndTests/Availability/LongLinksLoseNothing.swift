@@ -14,18 +14,22 @@ import Darwin
 ///     ┌ client ──┐  40 ms  ┌ relay ─┐  40 ms  ┌ agent ───────────┐
 ///     │ connect ─┼─────────┼─ relay ┼─────────┼─ agent ► service │
 ///     └──────────┘         └────────┘         └──────────────────┘
-@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: mayMakeNetworks, "networks are root's to make"))
+@Suite(
+    .serialized, .timeLimit(.minutes(5)),
+    .enabled(
+        if: mayMakeNetworks && access("/dev/net/tun", R_OK | W_OK) == 0, "networks and TUN devices are root's to make"))
 struct `long links` {
     /// Many times what a socket takes.
     private static let bytes = 64 << 20
 
-    private let site: Site
-    private let links: LongLinks
+    // What runs in the networks goes first.
     private let relay: Relay
     private let agent: Process
     private let connect: Process
-    private let port: UInt16
     private let service: Service
+    private let links: LongLinks
+    private let site: Site
+    private let port: UInt16
     /// Bytes that the service has sent.
     private let sent = Monitor(0)
 
@@ -75,8 +79,9 @@ struct `long links` {
             var last = -1
             while case let now = sent.change({ $0 }), now != last {
                 last = now
-                usleep(300_000)
+                usleep(300_000 * UInt32(timeScale))
             }
+            #expect(last < Self.bytes)
             party.send(SIGCONT)
         }
         try received.value()
@@ -85,14 +90,13 @@ struct `long links` {
 
     /// The relay ends an agent's link while the agent's socket is full: a reset follows what it says right away.
     @Test func `tell who was replaced that he was`() throws {
-        let connection = try open()
-        try connection.send("d")
-        _ = try connection.receive(exactly: 4 << 20)
-        let other = try site.registeredAgent(
-            at: "\(LongLinks.relayHost.agent):\(relay.port)", target: "127.0.0.1:\(service.port)",
-            through: links.agent.launcher)
-        #expect(try agent.wait() == .exited(77), "\(agent.transcript)")
-        withExtendedLifetime(other) {}
+        try whileDownloading {
+            let other = try site.registeredAgent(
+                at: "\(LongLinks.relayHost.agent):\(relay.port)", target: "127.0.0.1:\(service.port)",
+                through: links.agent.launcher)
+            #expect(try agent.wait() == .exited(77), "\(agent.transcript)")
+            withExtendedLifetime(other) {}
+        }
     }
 
     @Test func `bring all that was sent before the end`() throws {
@@ -106,21 +110,35 @@ struct `long links` {
     }
 
     /// What waits for a socket must not keep anybody from ending.
-    @Test func `end in good order while they are full`() throws {
-        let connection = try open()
-        try connection.send("d")
-        _ = try connection.receive(exactly: 4 << 20)
-        for party in [agent, relay.process, connect] {
+    @Test(arguments: ["relay", "agent", "connect"]) func `end in good order in the middle of a transfer`(_ name: String)
+        throws
+    {
+        try whileDownloading {
+            let party = try #require(["relay": relay.process, "agent": agent, "connect": connect][name])
             party.send(SIGTERM)
             #expect(try party.wait() == .exited(0), "\(party.transcript)")
         }
     }
+
+    /// Runs `body` in the middle of a download without end, which is read until it is cut.
+    private func whileDownloading(_ body: () throws -> Void) throws {
+        let connection = try open()
+        let reading = Background {
+            try connection.send("e")
+            while case let bytes = try connection.receive(), !bytes.isEmpty {}
+        }
+        try #require(sent.wait(within: Process.patience) { $0 > 16 << 20 ? true : nil } == true)
+        try body()
+        connection.close()
+        _ = try? reading.value()
+    }
 }
 
-/// `d`, `0` and `1` ask for a download, `u` brings an upload.
+/// `d`, `e` (without end), `0` and `1` ask for a download, `u` brings an upload.
 private func serve(_ connection: Connection, _ sent: Monitor<Int>) throws {
     switch try connection.receive(exactly: 1)[0] {
     case UInt8(ascii: "d"): try sendPattern(over: connection, bytes: 64 << 20, sent)
+    case UInt8(ascii: "e"): try sendPattern(over: connection, bytes: .max, sent)
     case UInt8(ascii: "0"): try sendPattern(over: connection, bytes: 70_000)
     case UInt8(ascii: "1"): try sendPattern(over: connection, bytes: 5_000_000)
     default: try connection.send([receivePattern(over: connection) == 64 << 20 ? 1 : 0])

@@ -16,15 +16,19 @@ final class LongLinks: Sendable {
     init() throws {
         directory = try TemporaryDirectory()
         name = Network.newName("long")
-        try LongLinks.script(["up", name, "rate=1000", "delay=20", "queue=5000000"], in: directory)
         client = try Network(named: "\(name)-client")
         relay = try Network(named: "\(name)-relay")
         agent = try Network(named: "\(name)-agent")
+        try LongLinks.script(["up", name, "rate=1000", "delay=20", "queue=5000000"], in: directory)
     }
 
+    /// The emulators end with it, and the networks.
     deinit {
-        // The emulators end with it; what is gone already is nobody's loss.
-        try? LongLinks.script(["down", name], in: directory)
+        do {
+            try LongLinks.script(["down", name], in: directory)
+        } catch {
+            print("long links are left: \(error)")
+        }
     }
 
     /// From now on each link loses so many of its packets, by chance.

@@ -18,10 +18,12 @@ final class Network: Sendable {
 
     let name: String
     private let ip: String
+    /// Whether it goes with this object.
+    private let isOurs: Bool
 
     /// - Parameter role: Part of its name, beside this process's ID.
     convenience init(_ role: String) throws {
-        try self.init(named: Network.newName(role))
+        try self.init(named: Network.newName(role), isOurs: true)
         try execute(ip, "netns", "add", name)
         try execute(ip, "-n", name, "link", "set", "lo", "up")
     }
@@ -31,13 +33,19 @@ final class Network: Sendable {
         "adit-\(getpid())-\(number.add(1, ordering: .relaxed).newValue)\(role)"
     }
 
-    /// A network that somebody else makes.
-    init(named name: String) throws {
+    /// A network that somebody else makes, and deletes.
+    convenience init(named name: String) throws {
+        try self.init(named: name, isOurs: false)
+    }
+
+    private init(named name: String, isOurs: Bool) throws {
         ip = try Program.path("ip", package: "iproute2")
         self.name = name
+        self.isOurs = isOurs
     }
 
     deinit {
+        guard isOurs else { return }
         // Its end of a cable goes with it. What cannot be deleted has been deleted by somebody else.
         _ = try? Process.run(ip, ["netns", "delete", name])
     }

@@ -1,0 +1,249 @@
+import Mux
+import NIOCore
+import NIOPosix
+import TLSEngine
+import Testing
+import Wire
+
+@testable import Transport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// What waits for a socket, on a real pair of them.
+@Suite(.timeLimit(.minutes(1))) struct UnsentTests {
+    @Test func `leaves in order, whatever the socket takes`() throws {
+        let sockets = try SocketPair()
+        var unsent = Unsent()
+        var wanted: [UInt8] = []
+        var done = 0
+        var received: [UInt8] = []
+        // Some are copied behind the one before, some are larger than what the socket takes at once.
+        for (number, size) in [1, 20_000, 300_000, 5, 16_384, 16_385, 1_000_000, 40].enumerated() {
+            var batch = ByteBufferAllocator().buffer(capacity: size + 100)
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ number) }
+            batch.writeBytes(bytes)
+            wanted += bytes
+            unsent.append(batch)
+            try unsent.send(to: sockets.near) { _ in done += 1 }
+            #expect(unsent.bytes == wanted.count - received.count - sockets.waiting)
+        }
+        #expect(!unsent.isEmpty)
+        while received.count < wanted.count {
+            received += sockets.read()
+            try unsent.send(to: sockets.near) { _ in done += 1 }
+        }
+        #expect(received == wanted)
+        #expect(unsent.isEmpty && unsent.bytes == 0)
+        // Three were copied.
+        #expect(done == 5)
+    }
+
+    @Test func `says that a small batch was copied`() throws {
+        var unsent = Unsent()
+        var first = ByteBufferAllocator().buffer(capacity: 100)
+        first.writeString("abc")
+        let next = [first, ByteBuffer(string: "def"), ByteBuffer(repeating: 0, count: 1000)]
+        #expect(next.map { unsent.append($0) } == [true, false, true])
+        #expect(first == ByteBuffer(string: "abc"))
+        #expect(Array(unsent.takeAll()) == [ByteBuffer(string: "abcdef"), next[2]])
+        #expect(unsent.isEmpty)
+    }
+
+    @Test func `throws what a broken socket says, and keeps what did not leave`() throws {
+        let sockets = try SocketPair()
+        var unsent = Unsent()
+        unsent.append(ByteBuffer(string: "abc"))
+        shutdown(sockets.far, CInt(SHUT_RDWR))
+        let near = sockets.near
+        let error = #expect(throws: IOError.self) { try unsent.send(to: near) { _ in } }
+        #expect(error?.errnoCode == EPIPE)
+        #expect(unsent.bytes == 3)
+    }
+}
+
+/// A link that has measured a round trip, on a real socket whose other end reads when the test says so.
+@Suite(.timeLimit(.minutes(1))) struct LinkSendTests {
+    private static let bytes = 4 << 20
+
+    @Test func `what the socket of a long link does not take waits at the link, and leaves as it is read`() async throws
+    {
+        try await withScene(roundTrip: .milliseconds(40)) { scene in
+            try await scene.write(Self.bytes) { #expect($0.unsent.bytes > 0 && $0.buffered == 0 && !$0.isWritable) }
+            try await scene.readAll(Self.bytes)
+            try await scene.on { #expect($0.unsent.isEmpty && $0.isWritable) }
+        }
+    }
+
+    @Test func `a socket that takes nothing for a round trip is left to NIO, and what is written later comes behind`()
+        async throws
+    {
+        try await withScene(roundTrip: .milliseconds(10)) { scene in
+            try await scene.write(Self.bytes)
+            while try await scene.on({ !$0.unsent.isEmpty }) { await Task.yield() }
+            try await scene.on { #expect($0.buffered > 0 && !$0.isWritable) }
+            try await scene.write(70_000)
+            try await scene.on { #expect($0.unsent.isEmpty) }
+            try await scene.readAll(Self.bytes + 70_000)
+            try await scene.write(Self.bytes) { #expect($0.unsent.bytes > 0 && $0.buffered == 0) }
+            try await scene.readAll(Self.bytes)
+        }
+    }
+
+    @Test func `on a short link it is NIO's from the start`() async throws {
+        try await withScene(roundTrip: .milliseconds(1)) { scene in
+            try await scene.write(Self.bytes) { #expect($0.unsent.isEmpty && $0.buffered > 0 && !$0.isWritable) }
+            try await scene.readAll(Self.bytes)
+        }
+    }
+
+    @Test func `more than the limit ends the link`() async throws {
+        var limits = LinkLimits()
+        limits.bufferedBytes = 1 << 20
+        try await withScene(roundTrip: .milliseconds(40), limits: limits) { scene in
+            try await scene.write(Self.bytes)
+            try await scene.channel.closeFuture.get()
+            try await scene.on { #expect($0.unsent.isEmpty) }
+        }
+    }
+
+    @Test func `a broken socket ends the link`() async throws {
+        try await withScene(roundTrip: .milliseconds(40)) { scene in
+            scene.breakOff()
+            try await scene.write(Self.bytes)
+            try await scene.channel.closeFuture.get()
+            try await scene.on { #expect($0.unsent.isEmpty) }
+        }
+    }
+
+    private func withScene(
+        roundTrip: TimeAmount, limits: LinkLimits = LinkLimits(), _ body: (LinkScene) async throws -> Void
+    ) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            let scene = try await LinkScene(on: group.next(), roundTrip: roundTrip, limits: limits)
+            try await body(scene)
+            try? await scene.channel.close()
+        } catch {
+            try await group.shutdownGracefully()
+            throw error
+        }
+        try await group.shutdownGracefully()
+    }
+}
+
+/// `@unchecked Sendable`: the link is touched on its event loop alone.
+private final class LinkScene: @unchecked Sendable {
+    let channel: any Channel
+    private let link: Link
+    private let far: CInt
+    private var written = 0
+    private var read = 0
+
+    init(on eventLoop: any EventLoop, roundTrip: TimeAmount, limits: LinkLimits) async throws {
+        let sockets = try SocketPair()
+        // The channel closes its end, and the pair its own.
+        let near = dup(sockets.near)
+        far = dup(sockets.far)
+        link = try await eventLoop.submit {
+            let identity = try Identity.generate(commonName: "somebody")
+            let context = try TLSContext(role: .server, identity: identity, alpn: Protocol.linkALPN)
+            let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
+            let link = Link(role: .acceptor, tls: tls, limits: limits, eventLoop: eventLoop)
+            link.mux.session.measured(roundTrip: roundTrip.nanoseconds)
+            return UncheckedLink(link: link)
+        }.get().link
+        let box = UncheckedLink(link: link)
+        channel = try await ClientBootstrap(group: eventLoop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(box.link) }
+            }
+            .withConnectedSocket(near).get()
+    }
+
+    deinit { close(far) }
+
+    func on<Value: Sendable>(_ body: @escaping @Sendable (Link) throws -> Value) async throws -> Value {
+        try await channel.eventLoop.submit { try body(self.link) }.get()
+    }
+
+    private static func byte(_ number: Int) -> UInt8 { UInt8(truncatingIfNeeded: number &* 31 &+ number >> 8) }
+
+    /// Some of it in small pieces. Looks at the link in the same turn, before anything can be tried again.
+    func write(_ count: Int, _ look: @escaping @Sendable (Link) -> Void = { _ in }) async throws {
+        try await on { link in
+            var rest = count
+            while rest > 0 {
+                let size = min(rest, rest % 3 == 0 ? 300 : 200_000)
+                link.write(ByteBuffer(bytes: (self.written..<self.written + size).map(LinkScene.byte)))
+                self.written += size
+                rest -= size
+            }
+            look(link)
+        }
+    }
+
+    /// Waits for so many bytes, which have to be those that were written.
+    func readAll(_ count: Int) async throws {
+        let end = read + count
+        var buffer = [UInt8](repeating: 0, count: 100_000)
+        while read < end, !Task.isCancelled {
+            let received = recv(far, &buffer, buffer.count, 0)
+            guard received > 0 else {
+                await Task.yield()
+                continue
+            }
+            try #require(buffer[..<received].elementsEqual((read..<read + received).lazy.map(LinkScene.byte)))
+            read += received
+        }
+        while try await on({ !$0.isWritable }), !Task.isCancelled { await Task.yield() }
+    }
+
+    func breakOff() { shutdown(far, CInt(SHUT_RDWR)) }
+}
+
+private struct UncheckedLink: @unchecked Sendable {
+    let link: Link
+}
+
+private struct SocketPair: ~Copyable {
+    let near: CInt
+    let far: CInt
+
+    init() throws {
+        var ends: [CInt] = [0, 0]
+        #if canImport(Glibc)
+        let code = socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends)
+        #else
+        let code = socketpair(AF_UNIX, SOCK_STREAM, 0, &ends)
+        #endif
+        guard code == 0 else { throw IOError(errnoCode: errno, reason: "socketpair") }
+        for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        #if canImport(Darwin)
+        var on: CInt = 1
+        for end in ends { setsockopt(end, SOL_SOCKET, SO_NOSIGPIPE, &on, socklen_t(MemoryLayout<CInt>.size)) }
+        #endif
+        (near, far) = (ends[0], ends[1])
+    }
+
+    /// Bytes that the far end has not read.
+    var waiting: Int {
+        var count: CInt = 0
+        _ = ioctl(far, UInt(FIONREAD), &count)
+        return Int(count)
+    }
+
+    func read() -> [UInt8] {
+        Array(unsafeUninitializedCapacity: 100_000) { $1 = max(0, recv(far, $0.baseAddress, 100_000, 0)) }
+    }
+
+    deinit {
+        close(near)
+        close(far)
+    }
+}
