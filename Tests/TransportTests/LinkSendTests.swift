@@ -140,36 +140,35 @@ import Darwin
 /// `@unchecked Sendable`: the link is touched on its event loop alone.
 private final class LinkScene: @unchecked Sendable {
     let channel: any Channel
-    private let link: Link
+    private let box: UncheckedLink
     private let far: CInt
     private var written = 0
     private var read = 0
 
     init(on eventLoop: any EventLoop, roundTrip: TimeAmount, limits: LinkLimits) async throws {
-        let sockets = try SocketPair()
-        // The channel closes its end, and the pair its own.
-        let near = dup(sockets.near)
-        far = dup(sockets.far)
-        link = try await eventLoop.submit {
+        // The channel closes the near end.
+        let sockets = try makeSocketPair()
+        far = sockets.far
+        let box = try await eventLoop.submit {
             let identity = try Identity.generate(commonName: "somebody")
             let context = try TLSContext(role: .server, identity: identity, alpn: Protocol.linkALPN)
             let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
             let link = Link(role: .acceptor, tls: tls, limits: limits, eventLoop: eventLoop)
             link.mux.session.measured(roundTrip: roundTrip.nanoseconds)
             return UncheckedLink(link: link)
-        }.get().link
-        let box = UncheckedLink(link: link)
+        }.get()
+        self.box = box
         channel = try await ClientBootstrap(group: eventLoop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(box.link) }
             }
-            .withConnectedSocket(near).get()
+            .withConnectedSocket(sockets.near).get()
     }
 
     deinit { close(far) }
 
     func on<Value: Sendable>(_ body: @escaping @Sendable (Link) throws -> Value) async throws -> Value {
-        try await channel.eventLoop.submit { try body(self.link) }.get()
+        try await channel.eventLoop.submit { try body(self.box.link) }.get()
     }
 
     private static func byte(_ number: Int) -> UInt8 { UInt8(truncatingIfNeeded: number &* 31 &+ number >> 8) }
@@ -215,21 +214,7 @@ private struct SocketPair: ~Copyable {
     let near: CInt
     let far: CInt
 
-    init() throws {
-        var ends: [CInt] = [0, 0]
-        #if canImport(Glibc)
-        let code = socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends)
-        #else
-        let code = socketpair(AF_UNIX, SOCK_STREAM, 0, &ends)
-        #endif
-        guard code == 0 else { throw IOError(errnoCode: errno, reason: "socketpair") }
-        for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
-        #if canImport(Darwin)
-        var on: CInt = 1
-        for end in ends { setsockopt(end, SOL_SOCKET, SO_NOSIGPIPE, &on, socklen_t(MemoryLayout<CInt>.size)) }
-        #endif
-        (near, far) = (ends[0], ends[1])
-    }
+    init() throws { (near, far) = try makeSocketPair() }
 
     /// Bytes that the far end has not read.
     var waiting: Int {

@@ -122,7 +122,7 @@ private final class Scene: @unchecked Sendable, Polled {
     }
 
     private func join() throws {
-        (near, far) = try Scene.pair()
+        (near, far) = try makeSocketPair()
         membership = try poller?.add(near, owner: self)
     }
 
@@ -130,23 +130,11 @@ private final class Scene: @unchecked Sendable, Polled {
     func replace() throws {
         if let membership { poller?.remove(membership) }
         close(far)
-        let (made, far) = try Scene.pair()
+        let (made, far) = try makeSocketPair()
         #expect(dup2(made, near) == near)
         close(made)
         self.far = far
         membership = try poller?.add(near, owner: self)
-    }
-
-    private static func pair() throws -> (CInt, CInt) {
-        var ends: [CInt] = [-1, -1]
-        #if canImport(Glibc)
-        let type = CInt(SOCK_STREAM.rawValue)
-        #else
-        let type = SOCK_STREAM
-        #endif
-        #expect(socketpair(AF_UNIX, type, 0, &ends) == 0)
-        for end in ends { #expect(fcntl(end, F_SETFL, O_NONBLOCK) == 0) }
-        return (ends[0], ends[1])
     }
 
     private func leave() {

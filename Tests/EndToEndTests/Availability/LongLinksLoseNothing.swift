@@ -19,9 +19,6 @@ import Darwin
     .enabled(
         if: mayMakeNetworks && access("/dev/net/tun", R_OK | W_OK) == 0, "networks and TUN devices are root's to make"))
 struct `long links` {
-    /// Many times what a socket takes.
-    private static let bytes = 64 << 20
-
     // What runs in the networks goes first.
     private let relay: Relay
     private let agent: Process
@@ -55,7 +52,7 @@ struct `long links` {
         let up = try open()
         let sending = Background {
             try up.send("u")
-            try sendPattern(over: up, bytes: Self.bytes)
+            try up.sendPattern(large)
             try up.finishSending()
             #expect(try up.receive(exactly: 1) == [1])
         }
@@ -66,13 +63,13 @@ struct `long links` {
     private func download() throws {
         let connection = try open()
         try connection.send("d")
-        #expect(try receivePattern(over: connection) == Self.bytes)
+        #expect(try connection.receivePattern() == large)
     }
 
     @Test func `bring a party that was stopped everything when it goes on`() throws {
         let received = Background { try self.download() }
         for (number, party) in [connect, relay.process, agent, connect].enumerated() {
-            let share = (number + 1) * Self.bytes / 5
+            let share = (number + 1) * large / 5
             try #require(sent.wait(within: Process.patience) { $0 >= share ? true : nil } == true)
             party.send(SIGSTOP)
             // Until everything before it is full, and for some round trips more.
@@ -81,7 +78,7 @@ struct `long links` {
                 last = now
                 usleep(300_000 * UInt32(timeScale))
             }
-            #expect(last < Self.bytes)
+            #expect(last < large)
             party.send(SIGCONT)
         }
         try received.value()
@@ -104,7 +101,7 @@ struct `long links` {
             for size in ["0", "1"] {
                 let connection = try open()
                 try connection.send(size)
-                #expect(try receivePattern(over: connection) == (size == "0" ? 70_000 : 5_000_000))
+                #expect(try connection.receivePattern() == (size == "0" ? 70_000 : 5_000_000))
             }
         }
     }
@@ -134,28 +131,17 @@ struct `long links` {
     }
 }
 
+/// Many times what a socket takes.
+private let large = 64 << 20
+
 /// `d`, `e` (without end), `0` and `1` ask for a download, `u` brings an upload.
 private func serve(_ connection: Connection, _ sent: Monitor<Int>) throws {
+    let note = { (count: Int) in sent.change { $0 = count } }
     switch try connection.receive(exactly: 1)[0] {
-    case UInt8(ascii: "d"): try sendPattern(over: connection, bytes: 64 << 20, sent)
-    case UInt8(ascii: "e"): try sendPattern(over: connection, bytes: .max, sent)
-    case UInt8(ascii: "0"): try sendPattern(over: connection, bytes: 70_000)
-    case UInt8(ascii: "1"): try sendPattern(over: connection, bytes: 5_000_000)
-    default: try connection.send([receivePattern(over: connection) == 64 << 20 ? 1 : 0])
+    case UInt8(ascii: "d"): try connection.sendPattern(large, progress: note)
+    case UInt8(ascii: "e"): try connection.sendPattern(.max, progress: note)
+    case UInt8(ascii: "0"): try connection.sendPattern(70_000)
+    case UInt8(ascii: "1"): try connection.sendPattern(5_000_000)
+    default: try connection.send([connection.receivePattern() == large ? 1 : 0])
     }
-}
-
-private func sendPattern(over connection: Connection, bytes: Int, _ sent: Monitor<Int>? = nil) throws {
-    var pattern = Pattern()
-    while pattern.count < bytes {
-        try connection.send(pattern.next(atMost: min(65_536, bytes - pattern.count)))
-        sent?.change { $0 = pattern.count }
-    }
-}
-
-/// Up to the end; how many there were.
-private func receivePattern(over connection: Connection) throws -> Int {
-    var pattern = Pattern()
-    while case let bytes = try connection.receive(), !bytes.isEmpty { try pattern.expect(bytes) }
-    return pattern.count
 }

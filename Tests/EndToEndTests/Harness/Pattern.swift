@@ -45,3 +45,23 @@ struct Pattern: Sendable {
         }
     }
 }
+
+extension Connection {
+    /// Sends so many bytes of a pattern from its beginning; `progress` is told how many have gone by.
+    func sendPattern(_ count: Int, progress: (Int) -> Void = { _ in }) throws {
+        var pattern = Pattern()
+        while pattern.count < count {
+            try send(pattern.next(atMost: min(65_536, count - pattern.count)))
+            progress(pattern.count)
+        }
+    }
+
+    /// Receives a pattern up to the end of what the other end sends; how many bytes there were.
+    ///
+    /// - Throws: `SocketError`, and `ProcessError` when they are others.
+    func receivePattern() throws -> Int {
+        var pattern = Pattern()
+        while case let bytes = try receive(), !bytes.isEmpty { try pattern.expect(bytes) }
+        return pattern.count
+    }
+}

@@ -5,18 +5,11 @@ import Testing
 @Suite(.serialized) struct `a close right after the last byte` {
     @Test(arguments: [1, 70_000, 8_000_000])
     func `loses nothing of what a target sent`(count: Int) throws {
-        let service = try Service { connection in
-            var pattern = Pattern()
-            while pattern.count < count {
-                try connection.send(pattern.next(atMost: min(65_536, count - pattern.count)))
-            }
-        }
+        let service = try Service { try $0.sendPattern(count) }
         try withTunnel(to: service) { tunnel in
             for _ in 0..<10 {
                 let connection = try tunnel.open()
-                var pattern = Pattern()
-                while case let bytes = try connection.receive(), !bytes.isEmpty { try pattern.expect(bytes) }
-                #expect(pattern.count == count)
+                #expect(try connection.receivePattern() == count)
             }
         }
     }
@@ -28,16 +21,11 @@ import Testing
             for _ in 0..<10 {
                 let connection = try tunnel.open()
                 let sending = Background {
-                    var pattern = Pattern()
-                    while pattern.count < count {
-                        try connection.send(pattern.next(atMost: min(65_536, count - pattern.count)))
-                    }
+                    try connection.sendPattern(count)
                     connection.close()
                 }
                 let served = try service.accept()
-                var pattern = Pattern()
-                while case let bytes = try served.receive(), !bytes.isEmpty { try pattern.expect(bytes) }
-                #expect(pattern.count == count)
+                #expect(try served.receivePattern() == count)
                 try sending.value()
             }
         }
