@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -121,6 +122,16 @@ int adit_give_back_memory(void) {
     return error;
 }
 
+int adit_used(int64_t *cpu, int64_t *faults) {
+    struct rusage used;
+    if (getrusage(RUSAGE_SELF, &used) < 0)
+        return errno;
+    *cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000ll
+        + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000ll;
+    *faults = used.ru_minflt;
+    return 0;
+}
+
 #else
 
 int adit_forbid_core_dumps(void) {
@@ -162,6 +173,11 @@ int adit_merge_freed_memory(void) {
 }
 
 int adit_give_back_memory(void) {
+    return ENOSYS;
+}
+
+int adit_used(int64_t *cpu, int64_t *faults) {
+    (void)cpu, (void)faults;
     return ENOSYS;
 }
 

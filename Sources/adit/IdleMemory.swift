@@ -1,27 +1,19 @@
 import CSandbox
 import ServiceLifecycle
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
 /// Gives memory back to the system whenever a role has come to rest: what starting, handshakes and transfers needed.
 ///
 /// Most of what a role has in memory is code that ran once, and what Linux mapped around it.
 struct IdleMemory: Service {
-    /// Between two looks at the CPU time that was used: at rest, and until then.
-    private static let restingInterval = Duration.seconds(10)
-    private static let busyInterval = Duration.seconds(2)
+    /// Between two looks at what was used: at rest, and until then.
+    private static let restingInterval = Duration.seconds(2)
+    private static let busyInterval = Duration.milliseconds(500)
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var activity = Activity(at: Self.used())
+            var activity = Activity(at: Self.usage())
             while (try? await Task.sleep(for: activity.isResting ? Self.restingInterval : Self.busyInterval)) != nil {
-                if activity.hasComeToRest(at: Self.used()) { Self.giveBack() }
+                if activity.hasMemoryToSpare(at: Self.usage()) { Self.giveBack() }
             }
         }
     }
@@ -36,31 +28,44 @@ struct IdleMemory: Service {
         _ = adit_give_back_memory()
     }
 
-    /// CPU time of this process.
-    private static func used() -> Duration {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Duration(secondsComponent: Int64(time.tv_sec), attosecondsComponent: Int64(time.tv_nsec) * 1_000_000_000)
+    /// What this process has used.
+    private static func usage() -> Activity.Usage {
+        var (cpu, faults): (Int64, Int64) = (0, 0)
+        _ = adit_used(&cpu, &faults)
+        return Activity.Usage(cpu: .nanoseconds(cpu), faults: faults)
     }
 }
 
-/// Tells by its CPU time whether a process works or rests. One that has just begun works.
+/// Tells by what it used whether a process works or rests, and whether it has got memory since it was last told to give
+/// some back. One that has just begun works.
 struct Activity {
-    /// Less than this between two looks is rest: pings, and a keystroke now and then.
-    static let rest = Duration.milliseconds(10)
-
-    private(set) var isResting = false
-    private var last: Duration
-
-    init(at used: Duration) {
-        last = used
+    struct Usage {
+        /// CPU time.
+        let cpu: Duration
+        /// Pages or groups of pages that it touched and had to be given (minor faults).
+        let faults: Int64
     }
 
-    /// Whether it rests now and did not when it was last asked.
-    mutating func hasComeToRest(at used: Duration) -> Bool {
-        defer { last = used }
-        let wasResting = isResting
-        isResting = used - last < Self.rest
-        return isResting && !wasResting
+    /// Less than this between two looks is rest: pings, and a keystroke now and then.
+    static let rest = Duration.milliseconds(5)
+    /// So many faults make giving back worth it. Pings bring less, over and over.
+    static let manyFaults: Int64 = 64
+
+    private(set) var isResting = false
+    private var lastCPU: Duration
+    /// Those it had when it last gave back.
+    private var lastFaults: Int64 = 0
+
+    init(at usage: Usage) {
+        lastCPU = usage.cpu
+    }
+
+    /// Whether it rests now, and has memory to give back.
+    mutating func hasMemoryToSpare(at usage: Usage) -> Bool {
+        defer { lastCPU = usage.cpu }
+        isResting = usage.cpu - lastCPU < Activity.rest
+        guard isResting, usage.faults - lastFaults >= Activity.manyFaults else { return false }
+        lastFaults = usage.faults
+        return true
     }
 }

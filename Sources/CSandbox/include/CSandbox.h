@@ -38,4 +38,8 @@ int adit_merge_freed_memory(void);
 /// read-only and as in their files. What of those is still in use comes back from the page cache by itself.
 int adit_give_back_memory(void);
 
+/// What this process has used: CPU time in nanoseconds, and minor faults, the times that it touched memory that was not
+/// mapped yet and could be without a disk.
+int adit_used(int64_t *cpu, int64_t *faults);
+
 #endif
