@@ -28,7 +28,7 @@ struct IdleMemory: Service {
         _ = adit_give_back_memory()
     }
 
-    /// What this process has used.
+    /// What this process has used; nothing where that cannot be told, and where nothing can be given back either.
     private static func usage() -> Activity.Usage {
         var (cpu, faults): (Int64, Int64) = (0, 0)
         _ = adit_used(&cpu, &faults)
@@ -48,7 +48,7 @@ struct Activity {
 
     /// Less than this between two looks is rest: pings, and a keystroke now and then.
     static let rest = Duration.milliseconds(5)
-    /// So many faults make giving back worth it. Pings bring less, over and over.
+    /// So many faults make giving back worth it: a request brings about as many, and pings within some ten seconds.
     static let manyFaults: Int64 = 64
 
     private(set) var isResting = false

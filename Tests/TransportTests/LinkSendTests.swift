@@ -140,7 +140,7 @@ import Darwin
 /// `@unchecked Sendable`: the link is touched on its event loop alone.
 private final class LinkScene: @unchecked Sendable {
     let channel: any Channel
-    private let box: UncheckedLink
+    private let link: NIOLoopBound<Link>
     private let far: CInt
     private var written = 0
     private var read = 0
@@ -149,18 +149,18 @@ private final class LinkScene: @unchecked Sendable {
         // The channel closes the near end.
         let sockets = try makeSocketPair()
         far = sockets.far
-        let box = try await eventLoop.submit {
+        let bound = try await eventLoop.submit {
             let identity = try Identity.generate(commonName: "somebody")
             let context = try TLSContext(role: .server, identity: identity, alpn: Protocol.linkALPN)
             let tls = try TLSConnection(context: context, serverName: nil) { _ in .accept }
             let link = Link(role: .acceptor, tls: tls, limits: limits, eventLoop: eventLoop)
             link.mux.session.measured(roundTrip: roundTrip.nanoseconds)
-            return UncheckedLink(link: link)
+            return NIOLoopBound(link, eventLoop: eventLoop)
         }.get()
-        self.box = box
+        link = bound
         channel = try await ClientBootstrap(group: eventLoop)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(box.link) }
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
             }
             .withConnectedSocket(sockets.near).get()
     }
@@ -168,7 +168,7 @@ private final class LinkScene: @unchecked Sendable {
     deinit { close(far) }
 
     func on<Value: Sendable>(_ body: @escaping @Sendable (Link) throws -> Value) async throws -> Value {
-        try await channel.eventLoop.submit { try body(self.box.link) }.get()
+        try await channel.eventLoop.submit { try body(self.link.value) }.get()
     }
 
     private static func byte(_ number: Int) -> UInt8 { UInt8(truncatingIfNeeded: number &* 31 &+ number >> 8) }
@@ -204,10 +204,6 @@ private final class LinkScene: @unchecked Sendable {
     }
 
     func breakOff() { shutdown(far, CInt(SHUT_RDWR)) }
-}
-
-private struct UncheckedLink: @unchecked Sendable {
-    let link: Link
 }
 
 private struct SocketPair: ~Copyable {
