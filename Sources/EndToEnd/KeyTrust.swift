@@ -31,36 +31,53 @@ extension KeyTrust {
 
     /// The check that TLS runs during the handshake. `noun` names the peer in a rejection: "relay relay.example:4443".
     package func check(_ noun: String) -> PeerCheck {
-        { peer in
-            if let reason = self.objection(to: peer, noun: noun) { .reject(reason: reason) } else { .accept }
-        }
+        { verdict(on: $0, noun: noun) }
     }
 
-    private func objection(to peer: PeerCertificate, noun: String) -> String? {
+    private func verdict(on peer: PeerCertificate, noun: String) -> PeerVerdict {
         switch self {
         case .pinned(let key):
             return peer.fingerprint == key || peer.predecessors.contains(key)
-                ? nil : "the key of \(noun) is \(peer.fingerprint), expected \(key)"
+                ? .accept : .reject(reason: "the key of \(noun) is \(peer.fingerprint), expected \(key)")
         case .authorities(let file):
-            return peer.authorityFailure.map { "the certificate of \(noun) does not stand up to \(file): \($0)" }
-        case .known(let known, let name, let firstUse):
-            guard peer.authorityFailure != nil else { return nil }
-            do throws(KnownKeysError) {
-                switch (try known.lookup(name, peer.fingerprint), firstUse) {
-                case (.matches, _), (.unknown, .remembered): return nil
-                case (.unknown, .refused):
-                    return "the key of \(noun) is not known: presented \(peer.fingerprint); "
-                        + "if that is the right one, add the line '\(name) \(peer.fingerprint)' to \(known.path)"
-                case (.changed(let before), _):
-                    let predecessors = peer.predecessors
-                    if before.contains(where: { predecessors.contains($0.key) }) { return nil }
-                    return "the key of \(noun) has changed: known \(list(before.map(\.key))), "
-                        + "presented \(peer.fingerprint); if that is expected, remove "
-                        + "line \(list(before.map(\.line))) of \(known.path)"
-                }
-            } catch {
-                return "\(error)"
+            return switch peer.authorities {
+            case .notAsked: .askAuthorities
+            case .genuine: .accept
+            case .failure(let reason):
+                .reject(reason: "the certificate of \(noun) does not stand up to \(file): \(reason)")
             }
+        case .known(let known, let name, let firstUse):
+            switch peer.authorities {
+            case .genuine: return .accept
+            case .notAsked:
+                // A key that is known needs nobody else.
+                if case .matches? = try? known.lookup(name, peer.fingerprint) { return .accept }
+                return .askAuthorities
+            case .failure:
+                return objection(to: peer, known: known, name: name, firstUse: firstUse, noun: noun)
+                    .map { .reject(reason: $0) } ?? .accept
+            }
+        }
+    }
+
+    private func objection(
+        to peer: PeerCertificate, known: KnownKeys, name: String, firstUse: FirstUse, noun: String
+    ) -> String? {
+        do throws(KnownKeysError) {
+            switch (try known.lookup(name, peer.fingerprint), firstUse) {
+            case (.matches, _), (.unknown, .remembered): return nil
+            case (.unknown, .refused):
+                return "the key of \(noun) is not known: presented \(peer.fingerprint); "
+                    + "if that is the right one, add the line '\(name) \(peer.fingerprint)' to \(known.path)"
+            case (.changed(let before), _):
+                let predecessors = peer.predecessors
+                if before.contains(where: { predecessors.contains($0.key) }) { return nil }
+                return "the key of \(noun) has changed: known \(list(before.map(\.key))), "
+                    + "presented \(peer.fingerprint); if that is expected, remove "
+                    + "line \(list(before.map(\.line))) of \(known.path)"
+            }
+        } catch {
+            return "\(error)"
         }
     }
 
@@ -83,7 +100,7 @@ extension KeyTrust {
         case .authorities: return nil
         case .pinned(let key): return peer.fingerprint == key ? nil : .rotation(from: key)
         case .known(let known, let name, let firstUse):
-            guard peer.authorityFailure != nil else { return nil }
+            guard peer.authorities != .genuine else { return nil }
             switch (try known.lookup(name, peer.fingerprint), firstUse) {
             case (.matches, _), (.unknown, .refused): return nil
             case (.unknown, .remembered):

@@ -1,11 +1,11 @@
 import COpenSSL
 
-/// Tells `ssl`, a client's, whom it means to talk to: the name goes into SNI, and into what `chainFailure` compares.
-func expect(serverName: String?, on ssl: OpaquePointer, verified: Bool) throws(TLSError) {
+/// Tells `ssl`, a client's, whom it means to talk to: the name goes into SNI, and into what `authorityVerdict` compares.
+func expect(serverName: String?, on ssl: OpaquePointer, authorities: TLSContext.Authorities) throws(TLSError) {
     guard let serverName else {
         // Without a name any certificate of any authority would do.
-        if verified { throw .misuse("a client with certificate authorities needs a server name") }
-        return
+        if case .none = authorities { return }
+        throw .misuse("a client with certificate authorities needs a server name")
     }
     // `host.example.` names the same host; certificates leave the dot out.
     let name = serverName.utf8.last == UInt8(ascii: ".") ? String(serverName.dropLast()) : serverName
@@ -23,11 +23,17 @@ func expect(serverName: String?, on ssl: OpaquePointer, verified: Bool) throws(T
     }
 }
 
-/// Verifies the chain in `store`, an `X509_STORE_CTX`, against its authorities and the expected name: nil, or what is wrong.
-func chainFailure(_ store: OpaquePointer) -> String? {
+/// Verifies the chain in `store`, an `X509_STORE_CTX`, against these authorities and the expected name.
+func authorityVerdict(_ store: OpaquePointer, _ authorities: TLSContext.Authorities) -> AuthorityVerdict {
     // A chain that fails may still be accepted for its fingerprint, so its errors must not stay behind in the queue.
     ERR_set_mark()
     defer { ERR_pop_to_mark() }
-    if X509_verify_cert(store) == 1 { return nil }
-    return String(cString: X509_verify_cert_error_string(Int(X509_STORE_CTX_get_error(store))))
+    let result: Int32
+    switch authorities {
+    case .none: return .failure("no certificate authorities are in use")
+    case .system: result = adit_verify_by_system_authorities(store)
+    case .file: result = X509_verify_cert(store) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(store)
+    }
+    if result == X509_V_OK { return .genuine }
+    return .failure(String(cString: X509_verify_cert_error_string(Int(result))))
 }

@@ -3,14 +3,23 @@
 package struct PeerCertificate: Sendable {
     /// The key of the peer's leaf certificate.
     package let fingerprint: Fingerprint
-    /// nil when the chain leads to one of the context's authorities and, on the client's side, names the server that was
-    /// asked for; else OpenSSL's reason, `self-signed certificate` or `hostname mismatch` for example.
-    package let authorityFailure: String?
+    /// What the context's authorities say of it.
+    package internal(set) var authorities: AuthorityVerdict
     let rotation: Rotation?
 
     /// The keys that lead to this one, each having signed its successor, the newest first. Costs a verification for each, so ask
     /// only where it matters.
     package var predecessors: [Fingerprint] { rotation?.predecessors ?? [] }
+}
+
+/// What certificate authorities say of a peer.
+package enum AuthorityVerdict: Equatable, Sendable {
+    /// Nobody has asked them.
+    case notAsked
+    /// The chain leads to one of them and, on the client's side, names the server that was asked for.
+    case genuine
+    /// OpenSSL's reason, `self-signed certificate` or `hostname mismatch` for example.
+    case failure(String)
 }
 
 /// The answer to whether a handshake may go on.
@@ -19,8 +28,11 @@ package enum PeerVerdict: Sendable {
     case accept
     /// The handshake ends with the alert `bad_certificate`; the reason stays on this side, in `TLSError.peerRejected`.
     case reject(reason: String)
+    /// The check is to be called once more, with what the context's authorities say.
+    case askAuthorities
 }
 
-/// Judges a peer. Called once a handshake, on the thread that drives the connection, before the handshake completes and before
-/// a client has sent its own certificate. It must not touch the connection.
+/// Judges a peer. Called once a handshake, and once more if it asks for the authorities' verdict, on the thread that drives the
+/// connection, before the handshake completes and before a client has sent its own certificate. It must not touch the
+/// connection.
 package typealias PeerCheck = @Sendable (PeerCertificate) -> PeerVerdict

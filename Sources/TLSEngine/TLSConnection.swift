@@ -56,7 +56,7 @@ package final class TLSConnection {
             SSL_set_accept_state(ssl.pointer)
         case .client:
             SSL_set_connect_state(ssl.pointer)
-            try expect(serverName: serverName, on: ssl.pointer, verified: context.verifiesAuthorities)
+            try expect(serverName: serverName, on: ssl.pointer, authorities: context.authorities)
         }
         guard let pipe = adit_pipe_connect(ssl.pointer) else {
             throw ErrorQueue.environment("making a tls connection")
@@ -131,21 +131,25 @@ package final class TLSConnection {
             X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED)
             return false
         }
-        let presented = PeerCertificate(
-            fingerprint: fingerprint,
-            authorityFailure: context.verifiesAuthorities
-                ? chainFailure(store) : "no certificate authorities are in use",
-            rotation: Rotation(certificate: leaf))
-        switch check(presented) {
+        var presented = PeerCertificate(
+            fingerprint: fingerprint, authorities: .notAsked, rotation: Rotation(certificate: leaf))
+        var verdict = check(presented)
+        if case .askAuthorities = verdict {
+            presented.authorities = authorityVerdict(store, context.authorities)
+            verdict = check(presented)
+        }
+        switch verdict {
         case .accept:
             candidate = presented
             X509_STORE_CTX_set_error(store, X509_V_OK)
             return true
         case .reject(let reason):
             refusal = .peerRejected(reason: reason)
-            X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED)
-            return false
+        case .askAuthorities:
+            refusal = .misuse("a check that asks for the authorities' verdict again")
         }
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED)
+        return false
     }
 
     private var selectedOurProtocol: Bool {

@@ -16,14 +16,15 @@ package final class TLSContext: @unchecked Sendable {
     package enum Authorities: Sendable {
         /// Nobody: the check judges by the fingerprint alone.
         case none
-        /// Those that the operating system trusts.
+        /// Those that the operating system trusts. They are loaded anew whenever a check asks for them: kept, they would be a
+        /// quarter of what an idle role holds.
         case system
         /// The certificates of a PEM file. Each is trusted as it stands, so it may also hold an intermediate or the peer's own.
         case file(String)
     }
 
     let role: Role
-    let verifiesAuthorities: Bool
+    let authorities: Authorities
     /// The protocol's name, without the length byte.
     let alpn: String
     let handle: Owned
@@ -60,7 +61,7 @@ package final class TLSContext: @unchecked Sendable {
         self.alpn = alpn
         self.handle = handle
         protocolList = list
-        verifiesAuthorities = if case .none = authorities { false } else { true }
+        self.authorities = authorities
 
         switch role {
         case .server:
@@ -108,12 +109,8 @@ package final class TLSContext: @unchecked Sendable {
 
     private static func load(_ authorities: Authorities, into context: OpaquePointer) throws(TLSError) {
         switch authorities {
-        case .none:
+        case .none, .system:
             break
-        case .system:
-            guard SSL_CTX_set_default_verify_paths(context) == 1 else {
-                throw ErrorQueue.environment("loading the system's certificate authorities")
-            }
         case .file(let path):
             guard SSL_CTX_load_verify_file(context, path) == 1 else {
                 throw .file(path: path, reason: ErrorQueue.drain().reason ?? "no certificates in it")

@@ -13,24 +13,24 @@ import Testing
         clientIdentity = try Identity.generate(commonName: "client")
     }
 
-    /// What a client that trusts `authorities` and wants `name` finds wrong with the server's certificate.
-    private func failure(
-        of server: Identity, for name: String, trusting authorities: TLSContext.Authorities? = nil
-    ) throws -> String? {
+    /// What a client hears that wants `name` and asks `authorities` about the server's certificate.
+    private func verdict(
+        on server: Identity, for name: String, by authorities: TLSContext.Authorities? = nil
+    ) throws -> AuthorityVerdict {
         let client = try TLSContext(
             role: .client, identity: clientIdentity, alpn: Contexts.alpn,
             authorities: authorities ?? .file(authority.certificate))
         let witness = Witness()
-        let clientEnd = try Endpoint(client, serverName: name, check: witness.check())
+        let clientEnd = try Endpoint(client, serverName: name, check: witness.check(askingAuthorities: true))
         let serverEnd = try Endpoint(TLSContext(role: .server, identity: server, alpn: Contexts.alpn))
         converse(clientEnd, serverEnd)
         // Accepted by the check, whatever the authorities say: the handshake must not fail over what they left behind.
         #expect(clientEnd.failure == nil)
         #expect(serverEnd.isEstablished)
         let peer = try #require(clientEnd.connection.peer)
-        #expect(witness.peers.map(\.authorityFailure) == [peer.authorityFailure])
+        #expect(witness.peers.map(\.authorities) == [.notAsked, peer.authorities])
         #expect(peer.fingerprint == server.fingerprint)
-        return peer.authorityFailure
+        return peer.authorities
     }
 
     private func identity(names: String, subject: String = "leaf", days: Int = 30) throws -> Identity {
@@ -46,61 +46,64 @@ import Testing
         ("foo.partial.example", "hostname mismatch"), ("leaf", "hostname mismatch"),
         ("127.0.0.2", "IP address mismatch"), ("::2", "IP address mismatch"),
     ])
-    func `the certificate must bear the name that was asked for`(name: String, expected: String?) throws {
+    func `the certificate must bear the name that was asked for`(name: String, failure: String?) throws {
         let server = try identity(
             names: "DNS:relay.example,DNS:*.tunnel.example,DNS:f*.partial.example,IP:127.0.0.1,IP:::1")
-        #expect(try failure(of: server, for: name) == expected)
+        #expect(try verdict(on: server, for: name) == failure.map { .failure($0) } ?? .genuine)
     }
 
     @Test func `a common name stands for no host`() throws {
         #expect(
-            try failure(of: identity(names: "", subject: "relay.example"), for: "relay.example") == "hostname mismatch")
+            try verdict(on: identity(names: "", subject: "relay.example"), for: "relay.example")
+                == .failure("hostname mismatch"))
     }
 
     @Test func `an expired certificate is found out`() throws {
         let server = try identity(names: "DNS:relay.example", days: -1)
-        #expect(try failure(of: server, for: "relay.example") == "certificate has expired")
+        #expect(try verdict(on: server, for: "relay.example") == .failure("certificate has expired"))
     }
 
     @Test func `another authority of the same name does not vouch`() throws {
         let impostor = try Authority(in: TemporaryDirectory())
         let server = try identity(names: "DNS:relay.example")
-        let found = try failure(of: server, for: "relay.example", trusting: .file(impostor.certificate))
-        #expect(found == "certificate signature failure" || found == "unable to get local issuer certificate")
+        let found = try verdict(on: server, for: "relay.example", by: .file(impostor.certificate))
+        #expect(
+            found == .failure("certificate signature failure")
+                || found == .failure("unable to get local issuer certificate"))
     }
 
     @Test func `an unknown authority does not vouch`() throws {
         let stranger = try Authority(in: directory, name: "stranger")
         let server = try identity(names: "DNS:relay.example")
         #expect(
-            try failure(of: server, for: "relay.example", trusting: .file(stranger.certificate))
-                == "unable to get local issuer certificate")
+            try verdict(on: server, for: "relay.example", by: .file(stranger.certificate))
+                == .failure("unable to get local issuer certificate"))
         #expect(
-            try failure(of: server, for: "relay.example", trusting: .system) == "unable to get local issuer certificate"
-        )
+            try verdict(on: server, for: "relay.example", by: .system)
+                == .failure("unable to get local issuer certificate"))
     }
 
     @Test func `a self-signed certificate is called that`() throws {
         let server = try Identity.generate(commonName: "relay.example")
-        #expect(try failure(of: server, for: "relay.example") == "self-signed certificate")
+        #expect(try verdict(on: server, for: "relay.example") == .failure("self-signed certificate"))
     }
 
     @Test func `a server's own certificate may be its authority`() throws {
         let leaf = try authority.issue("leaf", names: "DNS:relay.example")
         let server = try Identity.load(certificateFile: leaf.certificate, keyFile: leaf.key)
-        #expect(try failure(of: server, for: "relay.example", trusting: .file(leaf.certificate)) == nil)
+        #expect(try verdict(on: server, for: "relay.example", by: .file(leaf.certificate)) == .genuine)
     }
 
     @Test func `a chain leads over the intermediates that the server sends`() throws {
         let middle = try authority.subordinate("middle")
         let leaf = try middle.issue("leaf", names: "DNS:relay.example")
         let bare = try Identity.load(certificateFile: leaf.certificate, keyFile: leaf.key)
-        #expect(try failure(of: bare, for: "relay.example") == "unable to get local issuer certificate")
+        #expect(try verdict(on: bare, for: "relay.example") == .failure("unable to get local issuer certificate"))
 
         let chain = try readFile(leaf.certificate) + readFile(middle.certificate)
         let file = try directory.write(String(decoding: chain, as: UTF8.self), to: "chain.pem")
         let whole = try Identity.load(certificateFile: file, keyFile: leaf.key)
-        #expect(try failure(of: whole, for: "relay.example") == nil)
+        #expect(try verdict(on: whole, for: "relay.example") == .genuine)
     }
 
     @Test func `a chain that is too long leads nowhere`() throws {
@@ -113,7 +116,7 @@ import Testing
         let leaf = try issuer.issue("leaf", names: "DNS:relay.example")
         let text = String(decoding: try readFile(leaf.certificate) + chain, as: UTF8.self)
         let server = try Identity.load(certificateFile: directory.write(text, to: "chain.pem"), keyFile: leaf.key)
-        #expect(try failure(of: server, for: "relay.example") == "certificate chain too long")
+        #expect(try verdict(on: server, for: "relay.example") == .failure("certificate chain too long"))
     }
 
     @Test func `a server verifies its clients against authorities too`() throws {
@@ -122,12 +125,14 @@ import Testing
         let server = try TLSContext(
             role: .server, identity: Identity.generate(commonName: "server"), alpn: Contexts.alpn,
             authorities: .file(authority.certificate))
-        for (identity, expected) in [(known, nil), (clientIdentity, "self-signed certificate")] {
+        for (identity, expected) in [
+            (known, AuthorityVerdict.genuine), (clientIdentity, .failure("self-signed certificate")),
+        ] {
             let client = try TLSContext(role: .client, identity: identity, alpn: Contexts.alpn)
             let clientEnd = try Endpoint(client)
-            let serverEnd = try Endpoint(server)
+            let serverEnd = try Endpoint(server, check: Witness().check(askingAuthorities: true))
             converse(clientEnd, serverEnd)
-            #expect(try #require(serverEnd.connection.peer).authorityFailure == expected)
+            #expect(try #require(serverEnd.connection.peer).authorities == expected)
         }
     }
 

@@ -1,6 +1,14 @@
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 @Suite(.serialized) struct `a relay with a certificate from an authority` {
     private let site: Site
     private let relay: Relay
@@ -8,7 +16,7 @@ import Testing
 
     /// The certificate is for `localhost` alone.
     init() throws {
-        site = try Site()
+        site = try Site(authorities: "authority.pem")
         for authority in ["authority", "stranger"] {
             try site.openssl(
                 "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
@@ -32,6 +40,22 @@ import Testing
         _ = try agentAndTunnel(at: "localhost:\(port)", echo: echo, options: options)
         // Trust that rests on an authority remembers no keys.
         #expect(!(try names(in: site.path("agent")).contains("known_relays")))
+    }
+
+    @Test func `the system's authorities vouch for a relay too, and what they do not know is remembered`() throws {
+        let echo = try CountedEcho()
+        let vouchedFor = try agentAndTunnel(at: "localhost:\(port)", echo: echo, options: [])
+        for role in ["agent", "connect"] {
+            #expect(!(try names(in: site.path(role)).contains("known_relays")))
+        }
+        for process in vouchedFor.reversed() {
+            process.send(SIGTERM)
+            #expect(try process.wait() == .exited(0))
+        }
+        _ = try agentAndTunnel(at: "127.0.0.1:\(port)", echo: echo, options: [])
+        for role in ["agent", "connect"] {
+            #expect(try names(in: site.path(role)).contains("known_relays"))
+        }
     }
 
     private func agentAndTunnel(at relay: String, echo: CountedEcho, options: [String]) throws -> [Process] {

@@ -13,11 +13,15 @@ import Darwin
 final class Site: Sendable {
     let directory: TemporaryDirectory
     let secretFile: String
+    /// What it starts takes for the system's certificate authorities; nil for the system's own.
+    private let authorityFile: String?
 
-    init() throws {
+    /// - Parameter authorities: The name of a file in the directory.
+    init(authorities: String? = nil) throws {
         directory = try TemporaryDirectory()
         // 32 random bytes in hexadecimal: long enough for the relay, and text.
         secretFile = try directory.write(randomHex(bytes: 32) + "\n", to: "secret")
+        authorityFile = authorities.map { [directory] in "\(directory.path)/\($0)" }
     }
 
     /// Runs `adit` and waits for its end.
@@ -78,8 +82,11 @@ final class Site: Sendable {
     }
 
     /// What tests look at in /proc is its own user's only where a process allows it; root sees it in any case.
-    private var environment: [String: String] {
-        ["HOME": directory.path].merging(geteuid() == 0 ? [:] : ["ADIT_ALLOW_CORE_DUMPS": "true"]) { $1 }
+    var environment: [String: String] {
+        var environment = ["HOME": directory.path]
+        if geteuid() != 0 { environment["ADIT_ALLOW_CORE_DUMPS"] = "true" }
+        environment["SSL_CERT_FILE"] = authorityFile
+        return environment
     }
 }
 

@@ -147,10 +147,10 @@ final class Witness: Sendable {
         seen.withLock { $0 }
     }
 
-    func check(answering verdict: PeerVerdict = .accept) -> PeerCheck {
+    func check(answering verdict: PeerVerdict = .accept, askingAuthorities asks: Bool = false) -> PeerCheck {
         { peer in
             self.seen.withLock { $0.append(peer) }
-            return verdict
+            return asks && peer.authorities == .notAsked ? .askAuthorities : verdict
         }
     }
 }

@@ -47,7 +47,7 @@ extension Site {
 
     private func adit(_ arguments: [String], state: String, through launcher: [String]) throws -> Process {
         let command = try launcher + [aditBinary()] + arguments + ["--state-dir", path(state)]
-        return try Process(command[0], Array(command.dropFirst()), environment: ["HOME": directory.path])
+        return try Process(command[0], Array(command.dropFirst()), environment: environment)
     }
 
     /// The file of a fresh token that `adit generate-token` made.
