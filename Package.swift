@@ -23,6 +23,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// Constants are to be read-only, and given back when a role rests; the default linker leaves them writable.
+let linker: [LinkerSetting] = [
+    .unsafeFlags(
+        ["-use-ld=lld"]
+            + ["-T", "\(Context.packageDirectory)/Sources/adit/sections.ld", "-z", "now"].flatMap { ["-Xlinker", $0] },
+        .when(platforms: [.linux]))
+]
+
 let package = Package(
     name: "adit",
     platforms: [.macOS(.v15)],
@@ -59,7 +67,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: settings),
+            exclude: ["sections.ld"], swiftSettings: settings, linkerSettings: linker),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         // Work for deploy/instruction-counts to count.
         .executableTarget(
@@ -95,7 +103,9 @@ if Context.environment["ADIT_FUZZ"] != nil, let adit = package.targets.first(whe
     package.targets =
         package.targets.filter { $0.type == .regular || $0.type == .system }
         + [
-            .target(name: adit.name, dependencies: adit.dependencies, swiftSettings: settings + withoutMain),
+            .target(
+                name: adit.name, dependencies: adit.dependencies, exclude: adit.exclude,
+                swiftSettings: settings + withoutMain),
             .executableTarget(
                 name: "fuzz",
                 dependencies: [
