@@ -87,38 +87,54 @@ int adit_landlock_apply(int rules) {
     return result(syscall(LANDLOCK_RESTRICT_SELF, rules, 0u));
 }
 
+struct segments {
+    uintptr_t page;
+    int count;
+    struct { uintptr_t begin, end; } all[256];
+};
+
 // A segment that may be written to holds what relocation or the program made of it: letting go of that would be loss.
-static int release_segments(struct dl_phdr_info *object, size_t size, void *error) {
+static int add_segments(struct dl_phdr_info *object, size_t size, void *list) {
     (void)size;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    struct segments *segments = list;
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
         if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
-        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
-        uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_filesz) & ~(page - 1);
-        if (begin < end && madvise((void *)begin, end - begin, MADV_DONTNEED) < 0) *(int *)error = errno;
+        if (segments->count == sizeof segments->all / sizeof *segments->all) return ENOSPC;
+        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr + segments->page - 1) & ~(segments->page - 1);
+        uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_filesz) & ~(segments->page - 1);
+        if (begin >= end) continue;
+        segments->all[segments->count].begin = begin;
+        segments->all[segments->count++].end = end;
     }
     return 0;
 }
 
-int adit_merge_freed_memory(void) {
+int adit_keep_little_freed_memory(void) {
 #ifdef __GLIBC__
-    // Its fast bins. malloc_trim empties them, so that what they kept apart becomes the end of the heap, of which it
-    // gives back nothing except in the main thread.
-    return mallopt(M_MXFAST, 0) == 1 ? 0 : EINVAL;
+    // Blocks from 128 KiB on are mapped one by one, and unmapped when freed. That is what glibc begins with; but it lets the
+    // limit grow to the largest block that is ever freed, and with it how much it keeps at the end of a heap, of which
+    // malloc_trim gives back nothing except in the main thread. Fast bins would keep what is free below apart from the end.
+    return mallopt(M_MMAP_THRESHOLD, 128 << 10) == 1 && mallopt(M_TRIM_THRESHOLD, 128 << 10) == 1
+            && mallopt(M_MXFAST, 0) == 1 ? 0 : EINVAL;
 #else
     return 0;
 #endif
 }
 
 int adit_give_back_memory(void) {
-    int error = 0;
 #ifdef __GLIBC__
     // It keeps what is freed, for each thread by itself, except at the end of its heap: a single live block above holds
     // all that is free below. So after thousands of handshakes a relay would stay as large as it was at its largest.
     malloc_trim(0);
 #endif
-    dl_iterate_phdr(release_segments, &error);
+    // All of them first: their list is in one of them, and reading it maps what surrounds it.
+    struct segments segments = {.page = (uintptr_t)sysconf(_SC_PAGESIZE)};
+    int error = dl_iterate_phdr(add_segments, &segments);
+    for (int i = 0; i < segments.count; i++) {
+        uintptr_t begin = segments.all[i].begin;
+        if (madvise((void *)begin, segments.all[i].end - begin, MADV_DONTNEED) < 0) error = errno;
+    }
     return error;
 }
 
@@ -168,7 +184,7 @@ int adit_landlock_apply(int rules) {
     return ENOSYS;
 }
 
-int adit_merge_freed_memory(void) {
+int adit_keep_little_freed_memory(void) {
     return ENOSYS;
 }
 

@@ -1,5 +1,5 @@
 import Mux
-import NIOCore
+package import NIOCore
 package import TLSEngine
 package import Transport
 package import Wire
@@ -34,7 +34,7 @@ package final class AgentSession {
     private var isReady = false
     private var timeout: Scheduled<Void>?
     /// A forward's request has come before the second of these after its opening.
-    private var headerTick: Scheduled<Void>?
+    private var headerTick: NIOScheduledCallback?
     private static let headerInterval = TimeAmount.seconds(10)
     /// The last request and its bytes: most forwards of a session ask for the same.
     private var lastRequest: (json: [UInt8], request: ForwardRequest)?
@@ -71,15 +71,20 @@ package final class AgentSession {
     }
 
     private func scheduleHeaderTick(_ eventLoop: any EventLoop) {
-        headerTick = eventLoop.assumeIsolated().scheduleTask(in: AgentSession.headerInterval) {
-            self.mux.endOverdueHeaders()
-            self.scheduleHeaderTick(eventLoop)
-        }
+        // Only an event loop that shuts down takes no more.
+        headerTick = try? eventLoop.assumeIsolated().scheduleCallback(in: AgentSession.headerInterval, handler: self)
     }
 
     /// Says go-away and ends the session.
     package func close(_ reason: String) {
         mux.shutDown(.lost(reason: reason))
+    }
+}
+
+extension AgentSession: NIOScheduledCallbackHandler {
+    package func handleScheduledCallback(eventLoop: some EventLoop) {
+        mux.endOverdueHeaders()
+        scheduleHeaderTick(eventLoop)
     }
 }
 

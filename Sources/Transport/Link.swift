@@ -23,7 +23,6 @@ package final class Link: ChannelInboundHandler {
     /// Nil outside the channel's life, and once the link has moved to another channel.
     private(set) var context: ChannelHandlerContext?
     private var timer: NIOScheduledCallback?
-    private var deadline: Scheduled<Void>?
     let limits: LinkLimits
     private let handshakeDeadline: NIODeadline?
     private var hasBegun = false
@@ -72,19 +71,18 @@ package final class Link: ChannelInboundHandler {
             return scheduleTick(context.eventLoop)
         }
         if let handshakeDeadline {
-            deadline = context.eventLoop.assumeIsolated().scheduleTask(deadline: handshakeDeadline) {
-                self.deadline = nil
-                guard !self.mux.isRunning else { return }
-                let seconds = Link.handshakeTimeout.nanoseconds / 1_000_000_000
-                self.mux.carrierEnded("no handshake within \(seconds) s")
-            }
+            schedule(at: handshakeDeadline, context.eventLoop)
         }
         mux.start(on: self)
     }
 
     private func scheduleTick(_ eventLoop: any EventLoop) {
+        schedule(at: .now() + Link.keepaliveInterval, eventLoop)
+    }
+
+    private func schedule(at time: NIODeadline, _ eventLoop: any EventLoop) {
         // Only an event loop that shuts down takes no more.
-        timer = try? eventLoop.assumeIsolated().scheduleCallback(in: Link.keepaliveInterval, handler: self)
+        timer = try? eventLoop.assumeIsolated().scheduleCallback(at: time, handler: self)
     }
 
     private func tick() {
@@ -134,8 +132,6 @@ package final class Link: ChannelInboundHandler {
         unsent = Unsent()
         timer?.cancel()
         timer = nil
-        deadline?.cancel()
-        deadline = nil
         context = nil
     }
 
@@ -148,6 +144,9 @@ package final class Link: ChannelInboundHandler {
 
 extension Link: NIOScheduledCallbackHandler {
     package func handleScheduledCallback(eventLoop: some EventLoop) {
+        guard mux.isRunning else {
+            return mux.carrierEnded("no handshake within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s")
+        }
         tick()
         if context != nil { scheduleTick(eventLoop) }
     }

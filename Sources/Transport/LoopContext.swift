@@ -31,6 +31,9 @@ final class LoopContext: @unchecked Sendable {
     /// Buffers for reads and for batches that are kept, of each.
     static let mostKept = 4
 
+    /// Without a read cycle for so long, an event loop keeps no buffers.
+    static let rest = TimeAmount.milliseconds(250)
+
     /// What windows of the event loop's sessions may grow by together, in bytes.
     static let windowBudget = 256 * 1024 * 1024
 
@@ -45,6 +48,7 @@ final class LoopContext: @unchecked Sendable {
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
     private var reads: [ByteBuffer] = []
+    private var isRestAwaited = false
     /// Nil before `poller` was called.
     private(set) var socketPoller: SocketPoller?
 
@@ -113,10 +117,28 @@ final class LoopContext: @unchecked Sendable {
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
     /// read or write returns. What is too small to come from there is not kept.
     func giveBack(_ buffer: consuming ByteBuffer) {
+        // What a ping leaves is not worth the wake-up.
+        if buffer.writerIndex >= LoopContext.leastSealed { awaitRest() }
         switch buffer.storageCapacity {
         case ..<LoopContext.leastSealed: break
         case LoopContext.readSize: if reads.count < LoopContext.mostKept { reads.append(buffer) }
         default: if sealed.count < LoopContext.mostKept { sealed.append(buffer) }
+        }
+    }
+
+    /// Lets go of all that is kept once the event loop has come to rest.
+    private func awaitRest() {
+        guard !isRestAwaited else { return }
+        isRestAwaited = true
+        let seen = cycle
+        eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
+            self.isRestAwaited = false
+            guard self.cycle == seen else { return self.awaitRest() }
+            for buffer in self.scratch + self.staging { buffer.deallocate() }
+            self.scratch.removeAll()
+            self.staging.removeAll()
+            self.sealed.removeAll()
+            self.reads.removeAll()
         }
     }
 

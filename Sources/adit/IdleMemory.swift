@@ -1,26 +1,36 @@
 import CSandbox
-import ServiceLifecycle
+import Dispatch
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// Gives memory back to the system whenever a role has come to rest: what starting, handshakes and transfers needed.
 ///
 /// Most of what a role has in memory is code that ran once, and what Linux mapped around it.
-struct IdleMemory: Service {
-    /// Between two looks at what was used: at rest, and until then.
-    private static let restingInterval = Duration.seconds(2)
-    private static let busyInterval = Duration.milliseconds(500)
+enum IdleMemory {
+    /// Between two looks at what was used, in microseconds: at rest, and until then.
+    private static let restingInterval: UInt32 = 1_000_000
+    private static let busyInterval: UInt32 = 500_000
 
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            var activity = Activity(at: Self.usage())
-            while (try? await Task.sleep(for: activity.isResting ? Self.restingInterval : Self.busyInterval)) != nil {
-                if activity.hasMemoryToSpare(at: Self.usage()) { Self.giveBack() }
+    /// Looks from now on until the process ends, where memory can be given back. Call it before there is much.
+    ///
+    /// A thread that only sleeps and looks needs little code; a task that sleeps would bring back more than a ping does.
+    static func watch() {
+        guard adit_keep_little_freed_memory() == 0 else { return }
+        DispatchQueue(label: "adit.idle-memory").async {
+            var activity = Activity(at: usage())
+            while true {
+                usleep(activity.isResting ? restingInterval : busyInterval)
+                guard activity.hasMemoryToSpare(at: usage()) else { continue }
+                giveBack()
+                activity.gaveBack(at: usage())
             }
         }
-    }
-
-    /// Call it before there is much to give back. Where it cannot be done, less is given back.
-    static func prepare() {
-        _ = adit_merge_freed_memory()
     }
 
     /// Gives back what is free now. Where it cannot be given back nothing is lost.
@@ -32,7 +42,7 @@ struct IdleMemory: Service {
     private static func usage() -> Activity.Usage {
         var (cpu, faults): (Int64, Int64) = (0, 0)
         _ = adit_used(&cpu, &faults)
-        return Activity.Usage(cpu: .nanoseconds(cpu), faults: faults)
+        return Activity.Usage(cpu: cpu, faults: faults)
     }
 }
 
@@ -40,19 +50,19 @@ struct IdleMemory: Service {
 /// some back. One that has just begun works.
 struct Activity {
     struct Usage {
-        /// CPU time.
-        let cpu: Duration
+        /// CPU time, in nanoseconds.
+        let cpu: Int64
         /// Pages or groups of pages that it touched and had to be given (minor faults).
         let faults: Int64
     }
 
-    /// Less than this between two looks is rest: pings, and a keystroke now and then.
-    static let rest = Duration.milliseconds(5)
-    /// So many faults make giving back worth it: a request brings about as many, and pings within some ten seconds.
-    static let manyFaults: Int64 = 64
+    /// Less CPU time than this between two looks is rest, in nanoseconds: pings, and a keystroke now and then.
+    static let rest: Int64 = 5_000_000
+    /// So many faults make giving back worth it: about half of those that a ping brings, twice those of a look.
+    static let manyFaults: Int64 = 16
 
     private(set) var isResting = false
-    private var lastCPU: Duration
+    private var lastCPU: Int64
     /// Those it had when it last gave back.
     private var lastFaults: Int64 = 0
 
@@ -64,8 +74,11 @@ struct Activity {
     mutating func hasMemoryToSpare(at usage: Usage) -> Bool {
         defer { lastCPU = usage.cpu }
         isResting = usage.cpu - lastCPU < Activity.rest
-        guard isResting, usage.faults - lastFaults >= Activity.manyFaults else { return false }
-        lastFaults = usage.faults
-        return true
+        return isResting && usage.faults - lastFaults >= Activity.manyFaults
+    }
+
+    /// That brought faults of its own, which do not count.
+    mutating func gaveBack(at usage: Usage) {
+        (lastCPU, lastFaults) = (usage.cpu, usage.faults)
     }
 }

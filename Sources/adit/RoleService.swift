@@ -25,14 +25,13 @@ struct RoleService: Service {
         readiness: Readiness, logger: Logger, role: @escaping @Sendable () async throws -> Void
     ) async throws {
         Descriptors.raiseLimit()
-        IdleMemory.prepare()
+        IdleMemory.watch()
         logger.debug("TLS by \(TLSContext.library)")
         let service = RoleService(readiness: readiness, role: role)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
-                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, serviceName: "adit"),
-                    .init(service: IdleMemory(), successTerminationBehavior: .ignore, serviceName: "idle memory"),
+                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, serviceName: "adit")
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger))

@@ -30,9 +30,9 @@ int adit_landlock_allow_port(int rules, uint16_t port, uint64_t rights);
 /// Holds the calling thread, and those that it makes later, to the rules, for ever. Needs `adit_forbid_new_privileges`.
 int adit_landlock_apply(int rules);
 
-/// Has small blocks be merged with free neighbours as soon as they are freed, from now on, in every thread. Without this
-/// one of them at the end of a thread's heap can keep all that is free below it from `adit_give_back_memory`.
-int adit_merge_freed_memory(void);
+/// Has little of what is freed be kept at the end of a thread's heap, from now on, in every thread: the one place from which
+/// `adit_give_back_memory` gives back nothing.
+int adit_keep_little_freed_memory(void);
 
 /// Gives back to the system memory that was freed, and unmaps the pages of the program and its libraries that are
 /// read-only and as in their files. What of those is still in use comes back from the page cache by itself.
