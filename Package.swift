@@ -23,7 +23,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// Constants are to be read-only, and given back when a role rests; the default linker leaves them writable.
+/// Constants are to be read-only, and given back when a role rests; the default linker leaves them writable. Addresses of
+/// functions in libraries are to be read-only from the start.
 let linker: [LinkerSetting] = [
     .unsafeFlags(
         ["-use-ld=lld"]

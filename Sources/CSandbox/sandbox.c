@@ -110,6 +110,19 @@ static int add_segments(struct dl_phdr_info *object, size_t size, void *list) {
     return 0;
 }
 
+// Called once, with the loader's lock, which is recursive, so that nothing is unloaded meanwhile. All segments are listed first:
+// the list is in one of them, and reading it maps what surrounds it.
+static int release_segments(struct dl_phdr_info *object, size_t size, void *error) {
+    (void)object, (void)size;
+    struct segments segments = {.page = (uintptr_t)sysconf(_SC_PAGESIZE)};
+    *(int *)error = dl_iterate_phdr(add_segments, &segments);
+    for (int i = 0; i < segments.count; i++) {
+        uintptr_t begin = segments.all[i].begin;
+        if (madvise((void *)begin, segments.all[i].end - begin, MADV_DONTNEED) < 0) *(int *)error = errno;
+    }
+    return 1;
+}
+
 int adit_keep_little_freed_memory(void) {
 #ifdef __GLIBC__
     // Blocks from 128 KiB on are mapped one by one, and unmapped when freed. That is what glibc begins with; but it lets the
@@ -128,13 +141,8 @@ int adit_give_back_memory(void) {
     // all that is free below. So after thousands of handshakes a relay would stay as large as it was at its largest.
     malloc_trim(0);
 #endif
-    // All of them first: their list is in one of them, and reading it maps what surrounds it.
-    struct segments segments = {.page = (uintptr_t)sysconf(_SC_PAGESIZE)};
-    int error = dl_iterate_phdr(add_segments, &segments);
-    for (int i = 0; i < segments.count; i++) {
-        uintptr_t begin = segments.all[i].begin;
-        if (madvise((void *)begin, segments.all[i].end - begin, MADV_DONTNEED) < 0) error = errno;
-    }
+    int error = 0;
+    dl_iterate_phdr(release_segments, &error);
     return error;
 }
 

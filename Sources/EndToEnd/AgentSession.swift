@@ -83,8 +83,9 @@ package final class AgentSession {
 
 extension AgentSession: NIOScheduledCallbackHandler {
     package func handleScheduledCallback(eventLoop: some EventLoop) {
-        mux.endOverdueHeaders()
-        scheduleHeaderTick(eventLoop)
+        // NIO may have taken it out of its table before it was cancelled, and a header may have been the last thing allowed.
+        if !mux.hasEnded { mux.endOverdueHeaders() }
+        if !mux.hasEnded { scheduleHeaderTick(eventLoop) }
     }
 }
 

@@ -20,7 +20,7 @@ package enum KeyTrust: Sendable {
 }
 
 extension KeyTrust {
-    /// The authorities that the TLS context should load for this kind of trust in a relay.
+    /// The authorities that the TLS context is to ask for this kind of trust in a relay.
     package var relayAuthorities: TLSContext.Authorities {
         switch self {
         case .pinned: .none
@@ -40,14 +40,14 @@ extension KeyTrust {
             return peer.fingerprint == key || peer.predecessors.contains(key)
                 ? .accept : .reject(reason: "the key of \(noun) is \(peer.fingerprint), expected \(key)")
         case .authorities(let file):
-            return switch peer.authorities {
+            return switch peer.authorityVerdict {
             case .notAsked: .askAuthorities
             case .genuine: .accept
             case .failure(let reason):
                 .reject(reason: "the certificate of \(noun) does not stand up to \(file): \(reason)")
             }
         case .known(let known, let name, let firstUse):
-            switch peer.authorities {
+            switch peer.authorityVerdict {
             case .genuine: return .accept
             case .notAsked:
                 // A key that is known needs nobody else.
@@ -100,7 +100,7 @@ extension KeyTrust {
         case .authorities: return nil
         case .pinned(let key): return peer.fingerprint == key ? nil : .rotation(from: key)
         case .known(let known, let name, let firstUse):
-            guard peer.authorities != .genuine else { return nil }
+            guard peer.authorityVerdict != .genuine else { return nil }
             switch (try known.lookup(name, peer.fingerprint), firstUse) {
             case (.matches, _), (.unknown, .refused): return nil
             case (.unknown, .remembered):

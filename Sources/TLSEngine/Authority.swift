@@ -23,17 +23,25 @@ func expect(serverName: String?, on ssl: OpaquePointer, authorities: TLSContext.
     }
 }
 
-/// Verifies the chain in `store`, an `X509_STORE_CTX`, against these authorities and the expected name.
-func authorityVerdict(_ store: OpaquePointer, _ authorities: TLSContext.Authorities) -> AuthorityVerdict {
+/// Verifies the chain in `store`, an `X509_STORE_CTX`, against these authorities and the expected name. Throws `.environment`
+/// when the system's could not be asked.
+func authorityVerdict(
+    _ store: OpaquePointer, _ authorities: TLSContext.Authorities
+) throws(TLSError) -> AuthorityVerdict {
     // A chain that fails may still be accepted for its fingerprint, so its errors must not stay behind in the queue.
     ERR_set_mark()
     defer { ERR_pop_to_mark() }
-    let result: Int32
+    var error: Int32 = 0
     switch authorities {
-    case .none: return .failure("no certificate authorities are in use")
-    case .system: result = adit_verify_by_system_authorities(store)
-    case .file: result = X509_verify_cert(store) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(store)
+    case .none:
+        return .failure("no certificate authorities are in use")
+    case .system:
+        let result = adit_verify_by_system_authorities(store, &error)
+        guard result >= 0 else { throw .environment("the system's certificate authorities cannot be loaded now") }
+        if result == 1 { return .genuine }
+    case .file:
+        if X509_verify_cert(store) == 1 { return .genuine }
+        error = X509_STORE_CTX_get_error(store)
     }
-    if result == X509_V_OK { return .genuine }
-    return .failure(String(cString: X509_verify_cert_error_string(Int(result))))
+    return .failure(String(cString: X509_verify_cert_error_string(Int(error))))
 }

@@ -4,7 +4,7 @@ package struct PeerCertificate: Sendable {
     /// The key of the peer's leaf certificate.
     package let fingerprint: Fingerprint
     /// What the context's authorities say of it.
-    package internal(set) var authorities: AuthorityVerdict
+    package internal(set) var authorityVerdict: AuthorityVerdict
     let rotation: Rotation?
 
     /// The keys that lead to this one, each having signed its successor, the newest first. Costs a verification for each, so ask
@@ -18,7 +18,7 @@ package enum AuthorityVerdict: Equatable, Sendable {
     case notAsked
     /// The chain leads to one of them and, on the client's side, names the server that was asked for.
     case genuine
-    /// OpenSSL's reason, `self-signed certificate` or `hostname mismatch` for example.
+    /// A reason, OpenSSL's `self-signed certificate` or `hostname mismatch` for example.
     case failure(String)
 }
 

@@ -42,7 +42,7 @@ package final class TLSConnection {
 
     /// `serverName` is for clients alone: the host name or IP literal that the certificate must bear (when the context has
     /// authorities, which makes it mandatory) and, unless it is a literal, that the server is told (SNI).
-    /// `check` judges the peer once. After `recordsPerKey` records the sending key is replaced (KeyUpdate).
+    /// `check` judges the peer. After `recordsPerKey` records the sending key is replaced (KeyUpdate).
     /// Throws `.misuse` for a name that cannot be verified, and `.environment`.
     package init(
         context: TLSContext, serverName: String?, recordsPerKey: Int = defaultRecordsPerKey, check: @escaping PeerCheck
@@ -132,21 +132,23 @@ package final class TLSConnection {
             return false
         }
         var presented = PeerCertificate(
-            fingerprint: fingerprint, authorities: .notAsked, rotation: Rotation(certificate: leaf))
-        var verdict = check(presented)
-        if case .askAuthorities = verdict {
-            presented.authorities = authorityVerdict(store, context.authorities)
-            verdict = check(presented)
-        }
-        switch verdict {
-        case .accept:
-            candidate = presented
-            X509_STORE_CTX_set_error(store, X509_V_OK)
-            return true
-        case .reject(let reason):
-            refusal = .peerRejected(reason: reason)
-        case .askAuthorities:
-            refusal = .misuse("a check that asks for the authorities' verdict again")
+            fingerprint: fingerprint, authorityVerdict: .notAsked, rotation: Rotation(certificate: leaf))
+        do throws(TLSError) {
+            var verdict = check(presented)
+            if case .askAuthorities = verdict {
+                presented.authorityVerdict = try authorityVerdict(store, context.authorities)
+                verdict = check(presented)
+            }
+            switch verdict {
+            case .accept:
+                candidate = presented
+                X509_STORE_CTX_set_error(store, X509_V_OK)
+                return true
+            case .reject(let reason): throw .peerRejected(reason: reason)
+            case .askAuthorities: throw .misuse("a check that asks for the authorities' verdict again")
+            }
+        } catch {
+            refusal = error
         }
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED)
         return false

@@ -144,6 +144,8 @@ package final class Link: ChannelInboundHandler {
 
 extension Link: NIOScheduledCallbackHandler {
     package func handleScheduledCallback(eventLoop: some EventLoop) {
+        // NIO may have taken it out of its table before it was cancelled.
+        guard context != nil else { return }
         guard mux.isRunning else {
             return mux.carrierEnded("no handshake within \(Link.handshakeTimeout.nanoseconds / 1_000_000_000) s")
         }

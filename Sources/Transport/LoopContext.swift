@@ -31,7 +31,7 @@ final class LoopContext: @unchecked Sendable {
     /// Buffers for reads and for batches that are kept, of each.
     static let mostKept = 4
 
-    /// Without a read cycle for so long, an event loop keeps no buffers.
+    /// After one to two of these without a read cycle, an event loop keeps no buffers.
     static let rest = TimeAmount.milliseconds(250)
 
     /// What windows of the event loop's sessions may grow by together, in bytes.

@@ -133,6 +133,8 @@ package final class SecureMux: @unchecked Sendable {
     /// Past the handshake, and not ended.
     package var isRunning: Bool { phase == .running }
 
+    package var hasEnded: Bool { phase == .ended }
+
     /// Streams open now, both sides'.
     package var streamCount: Int { streams.count }
 

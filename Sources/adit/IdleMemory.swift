@@ -21,14 +21,15 @@ enum IdleMemory {
     ///
     /// A thread that only sleeps and looks needs little code; a task that sleeps would bring back more than a ping does.
     static func watch() {
-        guard adit_keep_little_freed_memory() == 0 else { return }
+        _ = adit_keep_little_freed_memory()
+        guard let usage = usage() else { return }
         DispatchQueue(label: "adit.idle-memory").async {
-            var activity = Activity(at: usage())
+            var activity = Activity(at: usage)
             while true {
                 usleep(activity.isResting ? restingInterval : busyInterval)
-                guard activity.hasMemoryToSpare(at: usage()) else { continue }
+                guard let usage = Self.usage(), activity.hasMemoryToSpare(at: usage) else { continue }
                 giveBack()
-                activity.gaveBack(at: usage())
+                Self.usage().map { activity.gaveBack(at: $0) }
             }
         }
     }
@@ -38,10 +39,10 @@ enum IdleMemory {
         _ = adit_give_back_memory()
     }
 
-    /// What this process has used; nothing where that cannot be told, and where nothing can be given back either.
-    private static func usage() -> Activity.Usage {
+    /// What this process has used; nil where that cannot be told, and where nothing can be given back either.
+    private static func usage() -> Activity.Usage? {
         var (cpu, faults): (Int64, Int64) = (0, 0)
-        _ = adit_used(&cpu, &faults)
+        guard adit_used(&cpu, &faults) == 0 else { return nil }
         return Activity.Usage(cpu: cpu, faults: faults)
     }
 }

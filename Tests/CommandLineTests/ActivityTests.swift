@@ -15,7 +15,7 @@ import Testing
         let looks: [(cpu: Int64, faults: Int64, hasMemory: Bool)] = [
             (60_000_000, 2_500, false),  // it works
             (61_000_000, 2_500, true),
-            (61_000_000, 2_510, false),  // a ping
+            (61_000_000, 2_510, false),  // what looking takes
             (63_000_000, 2_600, true),  // a single request
             (163_000_000, 2_900, false),
             (164_000_000, 2_900, true),

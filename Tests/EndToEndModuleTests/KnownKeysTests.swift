@@ -312,7 +312,7 @@ private let fileSizeLimit = RLIMIT_FSIZE
 #endif
 
 /// A directory that is gone, with all that is in it, when the test ends.
-private final class Directory {
+final class Directory {
     let path: String
 
     init() throws {

@@ -28,9 +28,9 @@ import Testing
         #expect(clientEnd.failure == nil)
         #expect(serverEnd.isEstablished)
         let peer = try #require(clientEnd.connection.peer)
-        #expect(witness.peers.map(\.authorities) == [.notAsked, peer.authorities])
+        #expect(witness.peers.map(\.authorityVerdict) == [.notAsked, peer.authorityVerdict])
         #expect(peer.fingerprint == server.fingerprint)
-        return peer.authorities
+        return peer.authorityVerdict
     }
 
     private func identity(names: String, subject: String = "leaf", days: Int = 30) throws -> Identity {
@@ -132,7 +132,7 @@ import Testing
             let clientEnd = try Endpoint(client)
             let serverEnd = try Endpoint(server, check: Witness().check(askingAuthorities: true))
             converse(clientEnd, serverEnd)
-            #expect(try #require(serverEnd.connection.peer).authorities == expected)
+            #expect(try #require(serverEnd.connection.peer).authorityVerdict == expected)
         }
     }
 

@@ -14,7 +14,7 @@ import Testing
         #expect(server.connection.peer?.fingerprint == contexts.clientIdentity.fingerprint)
         #expect(clientWitness.peers.map(\.fingerprint) == [contexts.serverIdentity.fingerprint])
         #expect(serverWitness.peers.map(\.fingerprint) == [contexts.clientIdentity.fingerprint])
-        #expect(client.connection.peer?.authorities == .notAsked)
+        #expect(client.connection.peer?.authorityVerdict == .notAsked)
     }
 
     @Test func `the peer is unknown until the handshake is established`() throws {

@@ -121,8 +121,8 @@ static const long ADIT_MODE_ACCEPT_MOVING_WRITE_BUFFER = SSL_MODE_ACCEPT_MOVING_
 void adit_ssl_ctx_require_alpn(SSL_CTX *context, const uint8_t *list);
 
 /// Verifies the same chain as `asked`, with the same demands, by the authorities that the system trusts now; they are loaded
-/// for this, and let go. X509_V_OK, or the X509_V_ERR of what is wrong.
-int adit_verify_by_system_authorities(X509_STORE_CTX *asked);
+/// for this, and let go. 1 if it stands up to them; 0 if not, and *error, an X509_V_ERR, says why; -1 if they could not be asked.
+int adit_verify_by_system_authorities(X509_STORE_CTX *asked, int *error);
 
 /// For PEM readers: no passphrase, where OpenSSL would ask at the terminal.
 int adit_no_passphrase(char *buffer, int size, int writing, void *context);

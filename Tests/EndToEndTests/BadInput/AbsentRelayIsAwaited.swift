@@ -38,4 +38,14 @@ import Testing
         #expect(connect.errors.lines.contains("adit: cannot reach \(address): connection refused"))
         withExtendedLifetime(place) {}
     }
+
+    @Test func `that says nothing is left after a while`() throws {
+        let silent = try Service { _ = try $0.receiveToEnd() }
+        let address = "127.0.0.1:\(silent.port)"
+        let peers = try [site.agent(at: address, target: "127.0.0.1:1"), site.connect(at: address)]
+        for peer in peers {
+            try peer.errors.waitForLine(
+                containing: "Disconnected: TLS handshake failed: no handshake within 9 s; trying again in ")
+        }
+    }
 }

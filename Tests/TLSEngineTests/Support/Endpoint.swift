@@ -150,7 +150,7 @@ final class Witness: Sendable {
     func check(answering verdict: PeerVerdict = .accept, askingAuthorities asks: Bool = false) -> PeerCheck {
         { peer in
             self.seen.withLock { $0.append(peer) }
-            return asks && peer.authorities == .notAsked ? .askAuthorities : verdict
+            return asks && peer.authorityVerdict == .notAsked ? .askAuthorities : verdict
         }
     }
 }
