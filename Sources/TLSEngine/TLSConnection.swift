@@ -149,9 +149,11 @@ package final class TLSConnection {
             }
         } catch {
             refusal = error
+            // It decides which alert the peer gets: bad_certificate is about its key, internal_error is not.
+            let code = if case .peerRejected = error { X509_V_ERR_CERT_REJECTED } else { X509_V_ERR_OUT_OF_MEM }
+            X509_STORE_CTX_set_error(store, code)
+            return false
         }
-        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED)
-        return false
     }
 
     private var selectedOurProtocol: Bool {

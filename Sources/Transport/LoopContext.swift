@@ -31,7 +31,7 @@ final class LoopContext: @unchecked Sendable {
     /// Buffers for reads and for batches that are kept, of each.
     static let mostKept = 4
 
-    /// After one to two of these without a read cycle, an event loop keeps no buffers.
+    /// After one to two of these without a full buffer, an event loop keeps none.
     static let rest = TimeAmount.milliseconds(250)
 
     /// What windows of the event loop's sessions may grow by together, in bytes.
@@ -48,6 +48,8 @@ final class LoopContext: @unchecked Sendable {
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
     private var reads: [ByteBuffer] = []
+    /// Those that came back with more than a ping.
+    private var fullBuffers: UInt64 = 0
     private var isRestAwaited = false
     /// Nil before `poller` was called.
     private(set) var socketPoller: SocketPoller?
@@ -117,8 +119,10 @@ final class LoopContext: @unchecked Sendable {
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
     /// read or write returns. What is too small to come from there is not kept.
     func giveBack(_ buffer: consuming ByteBuffer) {
-        // What a ping leaves is not worth the wake-up.
-        if buffer.writerIndex >= LoopContext.leastSealed { awaitRest() }
+        if buffer.writerIndex >= LoopContext.leastSealed {
+            fullBuffers &+= 1
+            awaitRest()
+        }
         switch buffer.storageCapacity {
         case ..<LoopContext.leastSealed: break
         case LoopContext.readSize: if reads.count < LoopContext.mostKept { reads.append(buffer) }
@@ -130,10 +134,10 @@ final class LoopContext: @unchecked Sendable {
     private func awaitRest() {
         guard !isRestAwaited else { return }
         isRestAwaited = true
-        let seen = cycle
+        let seen = fullBuffers
         eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
             self.isRestAwaited = false
-            guard self.cycle == seen else { return self.awaitRest() }
+            guard self.fullBuffers == seen else { return self.awaitRest() }
             for buffer in self.scratch + self.staging { buffer.deallocate() }
             self.scratch.removeAll()
             self.staging.removeAll()

@@ -13,9 +13,8 @@ import Darwin
 ///
 /// Most of what a role has in memory is code that ran once, and what Linux mapped around it.
 enum IdleMemory {
-    /// Between two looks at what was used, in microseconds: at rest, and until then.
-    private static let restingInterval: UInt32 = 1_000_000
-    private static let busyInterval: UInt32 = 500_000
+    /// Between two looks at what was used, in microseconds.
+    private static let interval: UInt32 = 1_000_000
 
     /// Looks from now on until the process ends, where memory can be given back. Call it before there is much.
     ///
@@ -26,7 +25,7 @@ enum IdleMemory {
         DispatchQueue(label: "adit.idle-memory").async {
             var activity = Activity(at: usage)
             while true {
-                usleep(activity.isResting ? restingInterval : busyInterval)
+                usleep(interval)
                 guard let usage = Self.usage(), activity.hasMemoryToSpare(at: usage) else { continue }
                 giveBack()
                 Self.usage().map { activity.gaveBack(at: $0) }

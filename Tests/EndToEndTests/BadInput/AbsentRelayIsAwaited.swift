@@ -47,5 +47,6 @@ import Testing
             try peer.errors.waitForLine(
                 containing: "Disconnected: TLS handshake failed: no handshake within 9 s; trying again in ")
         }
+        withExtendedLifetime(silent) {}
     }
 }

@@ -27,8 +27,8 @@ enum CrowdLimits: CaseIterable, Sendable {
             }
         let honest = try HonestTunnel(in: site, at: relay)
         let connection = try Connection(to: honest.port)
-        // Pages of the program may come and go, so what the relay holds itself is held against all that it had.
-        let allowance = try relay.process.residentBytes() / 10
+        // What connections and event loops keep for the next crowd.
+        let allowance = 2_000_000
         _ = try Self.echoes(over: connection) { $0 < Self.samples }
         var idle = try Self.echoes(over: connection) { $0 < Self.samples }
         let before = try relay.process.anonymousBytes()

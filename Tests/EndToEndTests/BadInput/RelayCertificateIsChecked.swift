@@ -58,6 +58,15 @@ import Darwin
         }
     }
 
+    @Test func `authorities that cannot be opened say neither yes nor no`() throws {
+        let blind = try Site(authorities: "loop")
+        #expect(symlink("loop", blind.path("loop")) == 0)
+        let agent = try blind.agent(at: "localhost:\(port)", target: "127.0.0.1:1")
+        let expected = "the system's certificate authorities cannot be loaded now; trying again in "
+        try agent.errors.waitForLine(containing: expected, occurrence: 2)
+        #expect(!(try names(in: blind.path("agent")).contains("known_relays")))
+    }
+
     private func agentAndTunnel(at relay: String, echo: CountedEcho, options: [String]) throws -> [Process] {
         let agent = try site.registeredAgent(at: relay, target: echo.address, options: options)
         let connect = try site.connect(at: relay, options: options)
