@@ -15,3 +15,6 @@ package func withEventLoops(
     }
     try await group.shutdownGracefully()
 }
+
+/// Whether an event loop of this process has moved much within the last seconds, and keeps buffers for more.
+package var anEventLoopIsBusy: Bool { LoopContext.anyKeepsBuffers }

@@ -1,6 +1,7 @@
 import DequeModule
 import NIOCore
 import NIOPosix
+import Synchronization
 import Wire
 
 /// What has bytes to hand on at the end of a read cycle.
@@ -28,11 +29,17 @@ final class LoopContext: @unchecked Sendable {
     /// What a buffer for ciphertext holds at least: two records.
     static let leastSealed = 32 * 1024
 
-    /// Buffers for reads and for batches that are kept, of each.
-    static let mostKept = 4
+    /// Buffers for reads and for batches that are kept, of each: as many as a read cycle with many busy links has out.
+    static let mostKept = 32
 
-    /// After one to two of these without a full buffer, an event loop keeps none.
-    static let rest = TimeAmount.milliseconds(250)
+    /// After one to two of these without a full buffer, an event loop keeps none. The turns of one of a thousand busy
+    /// processes of a small machine are a second apart.
+    static let rest = TimeAmount.seconds(2)
+
+    private static let keepers = Atomic(0)
+
+    /// Whether an event loop of this process keeps buffers.
+    static var anyKeepsBuffers: Bool { keepers.load(ordering: .relaxed) > 0 }
 
     /// What windows of the event loop's sessions may grow by together, in bytes.
     static let windowBudget = 256 * 1024 * 1024
@@ -50,7 +57,9 @@ final class LoopContext: @unchecked Sendable {
     private var reads: [ByteBuffer] = []
     /// Those that came back with more than a ping.
     private var fullBuffers: UInt64 = 0
-    private var isRestAwaited = false
+    private var isRestAwaited = false {
+        didSet { LoopContext.keepers.add(isRestAwaited ? 1 : -1, ordering: .relaxed) }
+    }
     /// Nil before `poller` was called.
     private(set) var socketPoller: SocketPoller?
 
@@ -59,6 +68,7 @@ final class LoopContext: @unchecked Sendable {
     }
 
     deinit {
+        if isRestAwaited { LoopContext.keepers.subtract(1, ordering: .relaxed) }
         for buffer in scratch + staging { buffer.deallocate() }
     }
 

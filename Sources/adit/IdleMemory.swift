@@ -1,5 +1,6 @@
 import CSandbox
 import Dispatch
+import Transport
 
 #if canImport(Glibc)
 import Glibc
@@ -26,7 +27,9 @@ enum IdleMemory {
             var activity = Activity(at: usage)
             while true {
                 usleep(interval)
-                guard let usage = Self.usage(), activity.hasMemoryToSpare(at: usage) else { continue }
+                // By its time alone, one of a thousand that share a machine would seem to rest in the middle of a transfer.
+                guard let usage = Self.usage(), activity.hasMemoryToSpare(at: usage), !anEventLoopIsBusy
+                else { continue }
                 giveBack()
                 Self.usage().map { activity.gaveBack(at: $0) }
             }
@@ -57,11 +60,10 @@ struct Activity {
     }
 
     /// Less CPU time than this between two looks is rest, in nanoseconds: pings, and a keystroke now and then.
-    static let rest: Int64 = 5_000_000
+    static let rest: Int64 = 1_000_000
     /// So many faults make giving back worth it: about half of those that a ping brings, twice those of a look.
     static let manyFaults: Int64 = 16
 
-    private(set) var isResting = false
     private var lastCPU: Int64
     /// Those it had when it last gave back.
     private var lastFaults: Int64 = 0
@@ -73,8 +75,7 @@ struct Activity {
     /// Whether it rests now, and has memory to give back.
     mutating func hasMemoryToSpare(at usage: Usage) -> Bool {
         defer { lastCPU = usage.cpu }
-        isResting = usage.cpu - lastCPU < Activity.rest
-        return isResting && usage.faults - lastFaults >= Activity.manyFaults
+        return usage.cpu - lastCPU < Activity.rest && usage.faults - lastFaults >= Activity.manyFaults
     }
 
     /// That brought faults of its own, which do not count.

@@ -12,6 +12,8 @@ import Musl
     /// In bytes: between pings, and at any time.
     private static let mostAtRest = 6_000_000
     private static let limits = ["relay": 12_000_000, "agent": 10_000_000, "connect": 10_000_000]
+    /// In five pieces of a slow transfer. Memory given back between any two of them comes back with 80 and more.
+    private static let mostFaults = 80
 
     @Test func `hold little memory, also after a request that took hardly any time, and serve as before`() throws {
         try withTunnel(to: Service.echo()) { tunnel in
@@ -43,6 +45,28 @@ import Musl
             }
             for (name, bytes) in largest {
                 #expect(try bytes <= #require(Self.limits[name]), "\(name): \(bytes >> 10) KiB")
+            }
+        }
+    }
+
+    /// Each has as little CPU time for it as if many shared the machine.
+    @Test func `do not rest between the pieces of a slow transfer`() throws {
+        try withTunnel(to: Service.echo()) { tunnel in
+            let connection = try tunnel.open()
+            let piece = [UInt8](repeating: 7, count: 48 << 10)
+            func transfer(pieces: Int) throws {
+                for _ in 0..<pieces {
+                    try connection.send(piece)
+                    #expect(try connection.receive(exactly: piece.count) == piece)
+                    usleep(900_000)
+                }
+            }
+            try transfer(pieces: 3)
+            let before = try tunnel.parties.map { try $0.process.pageFaults() }
+            try transfer(pieces: 5)
+            for ((name, process), before) in zip(tunnel.parties, before) {
+                let faults = try process.pageFaults() - before
+                #expect(faults < Self.mostFaults, "\(name)")
             }
         }
     }

@@ -25,6 +25,16 @@ extension Process {
         try memory("RssAnon")
     }
 
+    /// How often it was given a page, or had some mapped, so far (minor faults).
+    func pageFaults() throws -> Int {
+        // Behind the name, which may hold anything: the eighth.
+        let fields = try text(of: "/proc/\(processID)/stat").split(separator: ") ").last?.split(separator: " ")
+        guard let count = fields?.dropFirst(7).first.flatMap({ Int($0) }) else {
+            throw ProcessError("no minor faults for \(processID)")
+        }
+        return count
+    }
+
     private func memory(_ kind: String) throws -> Int {
         let line = try text(of: "/proc/\(processID)/status").split(separator: "\n").first { $0.hasPrefix(kind + ":") }
         guard let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
