@@ -22,10 +22,25 @@ extension Link: Carrier {
             unsent.append(ciphertext)
             sendUnsent()
         } else {
-            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
-            if isWritable { mux.loop.giveBack(ciphertext) }
+            send(ciphertext, context)
         }
         seeToFullness()
+    }
+
+    /// By way of NIO, which keeps what the socket does not take.
+    private func send(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) {
+        let left = promiseToGiveBack(ciphertext, context)
+        context.writeAndFlush(wrapOutboundOut(ciphertext), promise: left)
+        if left == nil, isWritable { mux.loop.giveBack(ciphertext) }
+    }
+
+    /// Kept once it has left; nil for a small one. A large buffer that is new to the process costs a fault for each page.
+    private func promiseToGiveBack(_ batch: ByteBuffer, _ context: ChannelHandlerContext) -> EventLoopPromise<Void>? {
+        guard batch.writerIndex >= LoopContext.leastSealed else { return nil }
+        let loop = mux.loop
+        let left = context.eventLoop.makePromise(of: Void.self)
+        left.futureResult.assumeIsolated().whenComplete { _ in loop.giveBack(batch) }
+        return left
     }
 
     /// Tells the mux that there is room again; keeps the books while there is none.
@@ -112,7 +127,9 @@ extension Link {
     /// From now on NIO waits until the socket takes it.
     private func leaveUnsent() {
         guard let context, !unsent.isEmpty else { return }
-        for batch in unsent.takeAll() { context.write(wrapOutboundOut(batch), promise: nil) }
+        for batch in unsent.takeAll() {
+            context.write(wrapOutboundOut(batch), promise: promiseToGiveBack(batch, context))
+        }
         context.flush()
     }
 }

@@ -112,7 +112,7 @@ final class LoopContext: @unchecked Sendable {
 
     /// A buffer for ciphertext, which may grow to a batch.
     func takeSealed() -> ByteBuffer {
-        guard var buffer = sealed.popLast() else {
+        guard var buffer = sealed.popLast() ?? reads.popLast() else {
             return ByteBufferAllocator().buffer(capacity: LoopContext.leastSealed)
         }
         buffer.clear()
@@ -127,7 +127,7 @@ final class LoopContext: @unchecked Sendable {
     }
 
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
-    /// read or write returns. What is too small to come from there is not kept.
+    /// read or write returns. What is too small to come from there is not kept. A batch may have grown to `readSize`.
     func giveBack(_ buffer: consuming ByteBuffer) {
         if buffer.writerIndex >= LoopContext.leastSealed {
             fullBuffers &+= 1

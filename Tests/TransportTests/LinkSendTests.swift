@@ -102,6 +102,25 @@ import Darwin
         }
     }
 
+    /// Short links, and long ones.
+    @Test(arguments: [1, 40])
+    func `the memory of what waited is used again, for batches and for reads`(roundTrip: Int64) async throws {
+        let (batches, size) = (16, 200_000)
+        try await withScene(roundTrip: .milliseconds(roundTrip)) { scene in
+            for _ in 0..<batches { try await scene.write(size) }
+            try await scene.on { #expect(!$0.isWritable) }
+            try await scene.readAll(batches * size)
+            try await scene.on { link in
+                let loop = link.mux.loop
+                for _ in 0..<batches / 2 {
+                    #expect(loop.takeSealed().storageCapacity >= size)
+                    #expect(loop.takeRead().storageCapacity >= size)
+                }
+                #expect(loop.takeSealed().storageCapacity == LoopContext.leastSealed)
+            }
+        }
+    }
+
     @Test func `more than the limit ends the link`() async throws {
         var limits = LinkLimits()
         limits.bufferedBytes = 1 << 20
