@@ -17,4 +17,4 @@ package func withEventLoops(
 }
 
 /// Whether an event loop of this process has moved much within the last seconds, and keeps buffers for more.
-package var anEventLoopIsBusy: Bool { LoopContext.anyKeepsBuffers }
+package var anEventLoopIsBusy: Bool { LoopContext.anyAwaitsRest }

@@ -27,14 +27,22 @@ extension Link: Carrier {
         seeToFullness()
     }
 
-    /// By way of NIO, which keeps what the socket does not take.
+    /// By way of NIO, which keeps what the socket does not take: of a few bytes behind others a copy, or each pong for a
+    /// peer that does not read would hold a large buffer.
     private func send(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) {
-        let left = promiseToGiveBack(ciphertext, context)
-        context.writeAndFlush(wrapOutboundOut(ciphertext), promise: left)
-        if left == nil, isWritable { mux.loop.giveBack(ciphertext) }
+        if let left = promiseToGiveBack(ciphertext, context) {
+            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: left)
+        } else if buffered > 0 {
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: ciphertext.readableBytesView)), promise: nil)
+            mux.loop.giveBack(ciphertext)
+        } else {
+            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
+            if buffered == 0 { mux.loop.giveBack(ciphertext) }
+        }
     }
 
-    /// Kept once it has left; nil for a small one. A large buffer that is new to the process costs a fault for each page.
+    /// Kept when NIO is done with the batch; nil for a small one. A large buffer that is new to the process costs a fault for
+    /// each page.
     private func promiseToGiveBack(_ batch: ByteBuffer, _ context: ChannelHandlerContext) -> EventLoopPromise<Void>? {
         guard batch.writerIndex >= LoopContext.leastSealed else { return nil }
         let loop = mux.loop

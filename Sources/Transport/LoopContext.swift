@@ -29,17 +29,19 @@ final class LoopContext: @unchecked Sendable {
     /// What a buffer for ciphertext holds at least: two records.
     static let leastSealed = 32 * 1024
 
-    /// Buffers for reads and for batches that are kept, of each: as many as a read cycle with many busy links has out.
-    static let mostKept = 32
+    /// What is kept of buffers for reads and batches, in bytes: as much as a read cycle with many busy links has out.
+    static let mostKept = 16 * 1024 * 1024
+    /// Of a single one; a full batch has grown to that.
+    static let largestKept = 2 * readSize
 
     /// After one to two of these without a full buffer, an event loop keeps none. The turns of one of a thousand busy
     /// processes of a small machine are a second apart.
     static let rest = TimeAmount.seconds(2)
 
-    private static let keepers = Atomic(0)
+    private static let restAwaited = Atomic(0)
 
-    /// Whether an event loop of this process keeps buffers.
-    static var anyKeepsBuffers: Bool { keepers.load(ordering: .relaxed) > 0 }
+    /// Whether an event loop of this process awaits rest: it has had a full buffer within the last two to four seconds.
+    static var anyAwaitsRest: Bool { restAwaited.load(ordering: .relaxed) > 0 }
 
     /// What windows of the event loop's sessions may grow by together, in bytes.
     static let windowBudget = 256 * 1024 * 1024
@@ -55,10 +57,12 @@ final class LoopContext: @unchecked Sendable {
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
     private var reads: [ByteBuffer] = []
+    /// Bytes of memory in both.
+    private var kept = 0
     /// Those that came back with more than a ping.
     private var fullBuffers: UInt64 = 0
     private var isRestAwaited = false {
-        didSet { LoopContext.keepers.add(isRestAwaited ? 1 : -1, ordering: .relaxed) }
+        didSet { LoopContext.restAwaited.add(isRestAwaited ? 1 : -1, ordering: .relaxed) }
     }
     /// Nil before `poller` was called.
     private(set) var socketPoller: SocketPoller?
@@ -68,7 +72,7 @@ final class LoopContext: @unchecked Sendable {
     }
 
     deinit {
-        if isRestAwaited { LoopContext.keepers.subtract(1, ordering: .relaxed) }
+        if isRestAwaited { LoopContext.restAwaited.subtract(1, ordering: .relaxed) }
         for buffer in scratch + staging { buffer.deallocate() }
     }
 
@@ -115,6 +119,7 @@ final class LoopContext: @unchecked Sendable {
         guard var buffer = sealed.popLast() ?? reads.popLast() else {
             return ByteBufferAllocator().buffer(capacity: LoopContext.leastSealed)
         }
+        kept -= buffer.storageCapacity
         buffer.clear()
         return buffer
     }
@@ -122,6 +127,7 @@ final class LoopContext: @unchecked Sendable {
     /// A buffer of `readSize` to read into.
     func takeRead() -> ByteBuffer {
         guard var buffer = reads.popLast() else { return ByteBufferAllocator().buffer(capacity: LoopContext.readSize) }
+        kept -= buffer.storageCapacity
         buffer.clear()
         return buffer
     }
@@ -133,26 +139,33 @@ final class LoopContext: @unchecked Sendable {
             fullBuffers &+= 1
             awaitRest()
         }
-        switch buffer.storageCapacity {
-        case ..<LoopContext.leastSealed: break
-        case LoopContext.readSize: if reads.count < LoopContext.mostKept { reads.append(buffer) }
-        default: if sealed.count < LoopContext.mostKept { sealed.append(buffer) }
+        let capacity = buffer.storageCapacity
+        guard LoopContext.leastSealed...LoopContext.largestKept ~= capacity, kept + capacity <= LoopContext.mostKept
+        else {
+            return
         }
+        kept += capacity
+        if capacity == LoopContext.readSize { reads.append(buffer) } else { sealed.append(buffer) }
     }
 
-    /// Lets go of all that is kept once the event loop has come to rest.
     private func awaitRest() {
         guard !isRestAwaited else { return }
         isRestAwaited = true
+        lookForRest()
+    }
+
+    /// Lets go of all that is kept once the event loop has come to rest.
+    private func lookForRest() {
         let seen = fullBuffers
         eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
-            self.isRestAwaited = false
-            guard self.fullBuffers == seen else { return self.awaitRest() }
+            guard self.fullBuffers == seen else { return self.lookForRest() }
             for buffer in self.scratch + self.staging { buffer.deallocate() }
             self.scratch.removeAll()
             self.staging.removeAll()
             self.sealed.removeAll()
             self.reads.removeAll()
+            self.kept = 0
+            self.isRestAwaited = false
         }
     }
 

@@ -60,7 +60,7 @@ struct Activity {
     }
 
     /// Less CPU time than this between two looks is rest, in nanoseconds: pings, and a keystroke now and then.
-    static let rest: Int64 = 1_000_000
+    static let rest: Int64 = 5_000_000
     /// So many faults make giving back worth it: about half of those that a ping brings, twice those of a look.
     static let manyFaults: Int64 = 16
 

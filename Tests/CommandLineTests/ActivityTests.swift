@@ -14,11 +14,11 @@ import Testing
         var activity = Activity(at: .init(cpu: 20_000_000, faults: 2_000))
         let looks: [(cpu: Int64, faults: Int64, hasMemory: Bool)] = [
             (60_000_000, 2_500, false),  // it works
-            (60_200_000, 2_500, true),
-            (60_200_000, 2_510, false),  // what looking takes
-            (60_800_000, 2_600, true),  // a single request
-            (160_800_000, 2_900, false),
-            (161_000_000, 2_900, true),
+            (61_000_000, 2_500, true),
+            (61_000_000, 2_510, false),  // what looking takes
+            (63_000_000, 2_600, true),  // a single request
+            (163_000_000, 2_900, false),
+            (164_000_000, 2_900, true),
         ]
         for (cpu, faults, hasMemory) in looks {
             let told = look(&activity, at: cpu, faults: faults)

@@ -12,7 +12,7 @@ import Musl
     /// In bytes: between pings, and at any time.
     private static let mostAtRest = 6_000_000
     private static let limits = ["relay": 12_000_000, "agent": 10_000_000, "connect": 10_000_000]
-    /// In five pieces of a slow transfer. Memory given back between any two of them comes back with 80 and more.
+    /// In five pieces of a slow transfer: 0 to 2, and 330 to 730 where memory is given back between them.
     private static let mostFaults = 80
 
     @Test func `hold little memory, also after a request that took hardly any time, and serve as before`() throws {
