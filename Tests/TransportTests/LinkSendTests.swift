@@ -121,6 +121,22 @@ import Darwin
         }
     }
 
+    @Test func `few bytes behind others that wait hold no large buffer`() async throws {
+        try await withScene(roundTrip: .milliseconds(1)) { scene in
+            try await scene.write(Self.bytes)
+            try await scene.on { link in
+                let loop = link.mux.loop
+                loop.giveBack(loop.takeRead())
+                for _ in 0..<10 {
+                    var pong = loop.takeSealed()
+                    #expect(link.buffered > 0 && pong.storageCapacity == LoopContext.readSize)
+                    pong.writeString("pong")
+                    link.write(pong)
+                }
+            }
+        }
+    }
+
     @Test func `more than the limit ends the link`() async throws {
         var limits = LinkLimits()
         limits.bufferedBytes = 1 << 20
