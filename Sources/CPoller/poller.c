@@ -52,14 +52,23 @@ static int make_set(void) {
     return epoll_create1(EPOLL_CLOEXEC);
 }
 
-int adit_poller_add(adit_poller *poller, int socket, uint64_t id) {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = id };
-    return epoll_ctl(poller->set, EPOLL_CTL_ADD, socket, &event) == 0 ? 0 : errno;
+// A broken connection is told of in any case.
+static int control(adit_poller *poller, int operation, int socket, uint64_t id, uint32_t what) {
+    struct epoll_event event = {
+        .events = EPOLLET
+            | (what & ADIT_POLLER_INPUT ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : 0)
+            | (what & ADIT_POLLER_OUTPUT ? EPOLLOUT : 0),
+        .data.u64 = id,
+    };
+    return epoll_ctl(poller->set, operation, socket, &event) == 0 ? 0 : errno;
 }
 
-int adit_poller_await_output(adit_poller *poller, int socket, uint64_t id) {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLOUT | EPOLLET, .data.u64 = id };
-    return epoll_ctl(poller->set, EPOLL_CTL_MOD, socket, &event) == 0 ? 0 : errno;
+int adit_poller_add(adit_poller *poller, int socket, uint64_t id) {
+    return control(poller, EPOLL_CTL_ADD, socket, id, ADIT_POLLER_INPUT);
+}
+
+int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what) {
+    return control(poller, EPOLL_CTL_MOD, socket, id, what);
 }
 
 static uint32_t meaning(uint32_t events) {
@@ -83,18 +92,19 @@ static int make_set(void) {
     return kqueue();
 }
 
-static int add(adit_poller *poller, int socket, int16_t filter, uint64_t id) {
+static int control(adit_poller *poller, int socket, int16_t filter, uint64_t id, bool is_wanted) {
     struct kevent change;
-    EV_SET(&change, socket, filter, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)id);
+    EV_SET(&change, socket, filter, EV_ADD | EV_CLEAR | (is_wanted ? EV_ENABLE : EV_DISABLE), 0, 0, (void *)(uintptr_t)id);
     return kevent(poller->set, &change, 1, NULL, 0, NULL) == 0 ? 0 : errno;
 }
 
 int adit_poller_add(adit_poller *poller, int socket, uint64_t id) {
-    return add(poller, socket, EVFILT_READ, id);
+    return control(poller, socket, EVFILT_READ, id, true);
 }
 
-int adit_poller_await_output(adit_poller *poller, int socket, uint64_t id) {
-    return add(poller, socket, EVFILT_WRITE, id);
+int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what) {
+    int error = control(poller, socket, EVFILT_READ, id, what & ADIT_POLLER_INPUT);
+    return error != 0 ? error : control(poller, socket, EVFILT_WRITE, id, what & ADIT_POLLER_OUTPUT);
 }
 
 int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most) {

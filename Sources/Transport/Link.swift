@@ -101,6 +101,7 @@ package final class Link: ChannelInboundHandler {
         let bytes = unwrapInboundIn(data)
         bytes.withUnsafeReadableBytes { mux.receive($0) }
         mux.loop.giveBack(bytes)
+        mux.loop.sendFull()
         if timer == nil, mux.isRunning { scheduleTick(context.eventLoop) }
     }
 

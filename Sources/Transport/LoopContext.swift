@@ -53,6 +53,7 @@ final class LoopContext: @unchecked Sendable {
     private(set) var cycle: UInt64 = 1
     private var dirty: Deque<any Flushable> = []
     private var isDrainScheduled = false
+    private var full: [SecureMux] = []
     private var scratch: [UnsafeMutableRawBufferPointer] = []
     private var staging: [UnsafeMutableRawBufferPointer] = []
     private var sealed: [ByteBuffer] = []
@@ -177,6 +178,17 @@ final class LoopContext: @unchecked Sendable {
         guard !isDrainScheduled else { return }
         isDrainScheduled = true
         eventLoop.assumeIsolated().execute { self.endCycle() }
+    }
+
+    /// Has the batch of `mux` sent when the link that is being read has been.
+    func isFull(_ mux: SecureMux) {
+        full.append(mux)
+    }
+
+    /// Sends the batches that are full: of a read cycle with many links they would be megabytes, new to the process each
+    /// time. Call it when no link is being read: a write that fails has NIO read that link.
+    func sendFull() {
+        while let next = full.popLast() { next.sendSealed() }
     }
 
     /// Flushes all that became dirty. What a flush dirties in turn (a session dirties its link) follows in the same call.

@@ -220,6 +220,7 @@ extension SecureMux: Flushable {
     func put(run: UnsafeRawBufferPointer) {
         sealOrStage(run)
         becameDirty()
+        if sealed.readableBytes >= SecureMux.batch { loop.isFull(self) }
     }
 
     /// Whole records are sealed from where they lie; what is left over is copied, to share a record with what follows.

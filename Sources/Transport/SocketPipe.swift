@@ -38,8 +38,9 @@ package final class SocketPipe {
     private var isOutputShut = false
     /// From the stream, for a socket that is not there yet or is full; bounded by the stream's window.
     private var blocked = ByteBuffer()
-    /// The socket was full before, so the poller tells when it has room.
-    private var awaitsOutput = false
+    /// What the poller tells: input, but for a socket that is not read yet when more and more comes, and room for output
+    /// since the socket was full.
+    private var watched: Readiness = .input
 
     /// There may be input that was not read.
     private var hasInput = true
@@ -115,7 +116,11 @@ package final class SocketPipe {
 
 extension SocketPipe: Polled {
     func ready(_ what: Readiness) {
-        if what.contains(.input) { hasInput = true }
+        if what.contains(.input) {
+            // Each wake-up for a socket that waits for its turn anyway is one for nothing.
+            if hasInput, !mayRead { watch(for: watched.subtracting(.input)) }
+            hasInput = true
+        }
         if what.contains(.piecemeal) { isPiecemeal = true }
         if what.contains(.output) { writeBlocked() }
         if what.contains(.broken) { isBroken = true }
@@ -124,6 +129,12 @@ extension SocketPipe: Polled {
 
     func pollerEnded() {
         abort()
+    }
+
+    private func watch(for what: Readiness) {
+        guard what != watched, let membership = socket?.membership else { return }
+        watched = what
+        loop.socketPoller?.watch(membership, for: what)
     }
 
     /// The stream is there, has room, and was not told of the input's end.
@@ -138,6 +149,7 @@ extension SocketPipe: Polled {
     /// What there is, until the stream has more than a little to send: then it is told when to go on.
     private func read() {
         while hasInput, mayRead, let descriptor = socket?.descriptor, let stream { read(from: descriptor, to: stream) }
+        if !hasInput { watch(for: watched.union(.input)) }
         // What is broken says so to whoever reads it, but not behind an end in good order, and nobody may be about to read.
         if isBroken, !mayRead { end() }
     }
@@ -189,15 +201,13 @@ extension SocketPipe: Polled {
 
 extension SocketPipe: MuxStreamDelegate {
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        guard let (descriptor, membership) = socket, blocked.readableBytes == 0 else { return hold(bytes) }
+        guard let descriptor = socket?.descriptor, blocked.readableBytes == 0 else { return hold(bytes) }
         let sent = adit_socket_send(descriptor, bytes.baseAddress, bytes.count)
         guard sent >= 0 || sent == -Int(EAGAIN) else { return end() }
         if sent > 0 { stream?.consumed(sent) }
         guard sent < bytes.count, socket != nil else { return }
         hold(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(max(sent, 0))))
-        guard !awaitsOutput else { return }
-        awaitsOutput = true
-        loop.socketPoller?.awaitOutput(membership)
+        watch(for: watched.union(.output))
     }
 
     private func hold(_ bytes: UnsafeRawBufferPointer) {

@@ -109,10 +109,11 @@ final class SocketPoller {
         return membership
     }
 
-    /// Has the socket's room for output be told too, now and whenever it was full.
-    func awaitOutput(_ membership: Membership) {
+    /// Has that of `input` and `output` be told which `what` names, now and when more comes about, and nothing else but that
+    /// the connection is broken. At first it is input.
+    func watch(_ membership: Membership, for what: Readiness) {
         // A socket that is in the set can be asked for more.
-        _ = adit_poller_await_output(poller, membership.socket, membership.id)
+        _ = adit_poller_watch(poller, membership.socket, membership.id, what.rawValue)
     }
 
     /// Forgets a socket, which its owner closes in the same turn.

@@ -42,13 +42,25 @@ import Darwin
         try await withScene(byThread) { scene in
             try await scene.settled()
             #expect(scene.heard.isEmpty)
-            try await scene.on { scene.awaitOutput() }
+            try await scene.on { scene.ask(for: [.input, .output]) }
             await scene.waits(for: [.output])
             try await scene.on { scene.fill() }
             try await scene.settled()
             #expect(scene.heard == [.output])
             try await scene.on { scene.drainFar() }
             await scene.waits(for: [.output, .output])
+        }
+    }
+
+    @Test("input that nobody asks for is not told, and is when somebody does", arguments: [false, true])
+    func unasked(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.on { scene.ask(for: []) }
+            try await scene.write("a")
+            try await scene.settled()
+            #expect(scene.heard.isEmpty)
+            try await scene.on { scene.ask(for: .input) }
+            await scene.waits(for: [.input])
         }
     }
 
@@ -159,8 +171,8 @@ private final class Scene: @unchecked Sendable, Polled {
         #expect(written == text.utf8.count)
     }
 
-    func awaitOutput() {
-        if let membership { poller?.awaitOutput(membership) }
+    func ask(for what: Readiness) {
+        if let membership { poller?.watch(membership, for: what) }
     }
 
     func askForATurn() {

@@ -46,8 +46,11 @@ int adit_poller_bell(const adit_poller *poller);
 /// Makes `socket` a member. That there is input is told once, and again when more has come.
 int adit_poller_add(adit_poller *poller, int socket, uint64_t id);
 
-/// From now on a member's room for output is told too: now if there is some, and whenever it was full and is not any more.
-int adit_poller_await_output(adit_poller *poller, int socket, uint64_t id);
+/// From now on a member's input is told, or its room for output, or both, or neither: now if there is some, and again when
+/// there is more, or when it was full and is not any more. With epoll(7) a broken connection is told in any case.
+///
+/// - what: of ADIT_POLLER_INPUT and ADIT_POLLER_OUTPUT.
+int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what);
 
 /// Has the bell ring, once, when there is something to take; at once if there is already. Call it at first, and when what
 /// there was has been taken.

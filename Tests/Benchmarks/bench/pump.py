@@ -22,7 +22,8 @@ import time
 HOST = "127.0.0.1"
 REQUEST, ANSWER = b"q" * 64, b"a" * 1024
 CHUNK = bytes(256 * 1024)
-WARM_UP = 0.3  # seconds of a pouring that do not count
+WARM_UP = 0.3  # seconds of a pouring that do not count, at least: all connections are to pour
+PATIENCE = 30  # seconds for that
 PR_SET_PDEATHSIG = 1
 
 
@@ -57,10 +58,12 @@ class Service:
                     self.advance(key.fileobj, events)
 
     def accept(self):
+        """All that wait: with one in each turn of the loop, a thousand would wait for a thousand turns."""
         with contextlib.suppress(OSError):
-            connection, _ = self.listener.accept()
-            connection.setblocking(False)
-            self.ready.register(connection, selectors.EVENT_READ)
+            while True:
+                connection, _ = self.listener.accept()
+                connection.setblocking(False)
+                self.ready.register(connection, selectors.EVENT_READ)
 
     def advance(self, connection, events):
         try:
@@ -128,15 +131,18 @@ def connections(ports, kind):
 
 def pour_down(ports, seconds):
     ready, scratch = selectors.DefaultSelector(), memoryview(bytearray(len(CHUNK)))
-    for connection in connections(ports, b"d"):
+    silent = set(connections(ports, b"d"))
+    for connection in silent:
         connection.setblocking(False)
         ready.register(connection, selectors.EVENT_READ)
     count, begun = 0, None
-    warm = time.monotonic() + WARM_UP
+    start = time.monotonic()
     while True:
         now = time.monotonic()
-        if begun is None and now >= warm:
+        if begun is None and now >= start + WARM_UP and not silent:
             begun, count = now, 0
+        if begun is None and now >= start + PATIENCE:
+            raise TimeoutError(f"{len(silent)} of {len(ports)} connections have brought nothing")
         if begun is not None and now >= begun + seconds:
             return count, now - begun
         for key, _ in ready.select(0.1):
@@ -144,6 +150,7 @@ def pour_down(ports, seconds):
                 received = key.fileobj.recv_into(scratch)
                 if received == 0:
                     raise ConnectionError("closed while it poured")
+                silent.discard(key.fileobj)
                 count += received
 
 

@@ -52,6 +52,9 @@ final class Connection: Sendable {
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
+    /// From now on few bytes do not wait for the receipt of others (TCP_NODELAY).
+    func sendFewBytesAtOnce() throws { try socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, to: 1) }
+
     /// Sends a byte of urgent data (RFC 6093), which a receiver that does not ask for it never sees.
     func sendUrgent(_ byte: UInt8) throws {
         guard systemSend(socket.number, [byte], 1, noSignal | Int32(MSG_OOB)) == 1

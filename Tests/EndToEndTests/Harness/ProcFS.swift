@@ -35,12 +35,35 @@ extension Process {
         return count
     }
 
-    private func memory(_ kind: String) throws -> Int {
-        let line = try text(of: "/proc/\(processID)/status").split(separator: "\n").first { $0.hasPrefix(kind + ":") }
-        guard let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
-            throw ProcessError("no \(kind) for \(processID)")
+    /// How often its threads have slept so far, for want of anything to do.
+    func sleeps() throws -> Int {
+        try names(in: "/proc/\(processID)/task").reduce(0) { count, thread in
+            count + (try value(of: "voluntary_ctxt_switches", in: "/proc/\(processID)/task/\(thread)/status"))
         }
-        return kibibytes * 1024
+    }
+
+    private func memory(_ kind: String) throws -> Int {
+        try value(of: kind, in: "/proc/\(processID)/status") * 1024
+    }
+
+    private func value(of key: String, in path: String) throws -> Int {
+        let line = try text(of: path).split(separator: "\n").first { $0.hasPrefix(key + ":") }
+        guard let value = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
+            throw ProcessError("no \(key) in \(path)")
+        }
+        return value
+    }
+}
+
+/// Bytes that wait to be read in the IPv4 connections whose local end has this port.
+func unreadBytes(onPort port: UInt16) throws -> Int {
+    // proc(5): number, local and remote address, state (`01` is established), `tx_queue:rx_queue`, all hexadecimal.
+    try text(of: "/proc/net/tcp").split(separator: "\n").dropFirst().reduce(0) { sum, line in
+        let fields = line.split(separator: " ")
+        guard fields.count > 4, fields[1].split(separator: ":").last.flatMap({ Int($0, radix: 16) }) == Int(port),
+            fields[3] == "01"
+        else { return sum }
+        return sum + (fields[4].split(separator: ":").last.flatMap { Int($0, radix: 16) } ?? 0)
     }
 }
 #endif

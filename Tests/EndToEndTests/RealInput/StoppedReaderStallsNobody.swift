@@ -103,6 +103,34 @@ import Musl
         }
     }
 
+    /// What more comes for a connection that waits anyway is read when its turn has come.
+    @Test func `wakes nobody, however often more comes for it`() throws {
+        let service = try Listener()
+        try withTunnel(to: service) { tunnel in
+            let connection = try tunnel.open()
+            try connection.sendFewBytesAtOnce()
+            let reader = try service.accept()
+            var pattern = Pattern()
+            // Until connect leaves what it is given where it is.
+            while try unreadBytes(onPort: tunnel.port) == 0 {
+                guard pattern.count < 256 << 20 else { throw ProcessError("it never waits") }
+                try connection.send(pattern.next(atMost: 8192))
+                _ = try eventually(within: .milliseconds(200)) { try unreadBytes(onPort: tunnel.port) == 0 }
+            }
+            let before = try tunnel.parties.map { try $0.process.sleeps() }
+            for _ in 0..<100 {
+                try connection.send(pattern.next(atMost: 64))
+                usleep(2000)
+            }
+            for ((name, process), before) in zip(tunnel.parties, before) {
+                #expect(try process.sleeps() - before < 50, "\(name)")
+            }
+            try connection.finishSending()
+            try receive(pattern.count, over: reader)
+            reader.close()
+        }
+    }
+
     /// `D` asks for the download that is counted, `d` for the other one, anything else for itself.
     private func serve(_ connection: Connection, _ sent: Monitor<Int>) throws {
         while let request = try connection.receive(atMost: 1).first {
