@@ -59,7 +59,7 @@ def iperf(port, seconds, streams, direction, host=HOST, prefix=(), omit=0):
             report = json.loads(output)
             if "error" not in report:
                 received = report["end"]["sum_received"]
-                return {"bytes": received["bytes"], "gbps": received["bits_per_second"] / 1e9}
+                return {"bytes": received["bytes"], "carried": received["bytes"], "gbps": received["bits_per_second"] / 1e9}
             error = report["error"]
         except (ValueError, KeyError):
             error = error or output[-300:]

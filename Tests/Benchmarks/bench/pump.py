@@ -135,7 +135,7 @@ def pour_down(ports, seconds):
     for connection in silent:
         connection.setblocking(False)
         ready.register(connection, selectors.EVENT_READ)
-    count, begun = 0, None
+    count, carried, begun = 0, 0, None
     start = time.monotonic()
     while True:
         now = time.monotonic()
@@ -144,7 +144,7 @@ def pour_down(ports, seconds):
         if begun is None and now >= start + PATIENCE:
             raise TimeoutError(f"{len(silent)} of {len(ports)} connections have brought nothing")
         if begun is not None and now >= begun + seconds:
-            return count, now - begun
+            return count, now - begun, carried
         for key, _ in ready.select(0.1):
             with contextlib.suppress(BlockingIOError):
                 received = key.fileobj.recv_into(scratch)
@@ -152,6 +152,7 @@ def pour_down(ports, seconds):
                     raise ConnectionError("closed while it poured")
                 silent.discard(key.fileobj)
                 count += received
+                carried += received
 
 
 def push_up(ports, seconds):
@@ -169,7 +170,7 @@ def push_up(ports, seconds):
         connection.settimeout(30)
         connection.shutdown(socket.SHUT_WR)
     count = sum(struct.unpack(">Q", receive_exactly(connection, 8))[0] for connection in opened)
-    return count, time.monotonic() - begun
+    return count, time.monotonic() - begun, count
 
 
 def bulk(direction, seconds, *specifications):
@@ -177,8 +178,8 @@ def bulk(direction, seconds, *specifications):
     for specification in specifications:
         port, _, count = specification.partition("*")
         ports += [int(port)] * int(count or 1)
-    count, took = (pour_down if direction == "down" else push_up)(ports, float(seconds))
-    print(json.dumps({"bytes": count, "seconds": took}), flush=True)
+    count, took, carried = (pour_down if direction == "down" else push_up)(ports, float(seconds))
+    print(json.dumps({"bytes": count, "seconds": took, "carried": carried}), flush=True)
 
 
 if __name__ == "__main__":

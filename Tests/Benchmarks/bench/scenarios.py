@@ -83,7 +83,7 @@ def with_cpu(chain, label, load):
     before = cpu_seconds(chain.roles)
     result = load()
     after = cpu_seconds(chain.roles)
-    used = {role: (after[role] - before[role]) / (result["bytes"] / 1e9) for role in chain.roles}
+    used = {role: (after[role] - before[role]) / (result["carried"] / 1e9) for role in chain.roles}
     figures = {f"{label} {role} CPU-s/GB": value for role, value in used.items()}
     if used:
         figures[f"{label} all roles CPU-s/GB"] = sum(used.values())
