@@ -92,19 +92,19 @@ static int make_set(void) {
     return kqueue();
 }
 
-static int control(adit_poller *poller, int socket, int16_t filter, uint64_t id, bool is_wanted) {
+static int add(adit_poller *poller, int socket, int16_t filter, uint64_t id) {
     struct kevent change;
-    EV_SET(&change, socket, filter, EV_ADD | EV_CLEAR | (is_wanted ? EV_ENABLE : EV_DISABLE), 0, 0, (void *)(uintptr_t)id);
+    EV_SET(&change, socket, filter, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)id);
     return kevent(poller->set, &change, 1, NULL, 0, NULL) == 0 ? 0 : errno;
 }
 
 int adit_poller_add(adit_poller *poller, int socket, uint64_t id) {
-    return control(poller, socket, EVFILT_READ, id, true);
+    return add(poller, socket, EVFILT_READ, id);
 }
 
 int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what) {
-    int error = control(poller, socket, EVFILT_READ, id, what & ADIT_POLLER_INPUT);
-    return error != 0 ? error : control(poller, socket, EVFILT_WRITE, id, what & ADIT_POLLER_OUTPUT);
+    // Input stays: without its filter nothing would tell of a connection that breaks.
+    return what & ADIT_POLLER_OUTPUT ? add(poller, socket, EVFILT_WRITE, id) : 0;
 }
 
 int adit_poller_take(adit_poller *poller, adit_poller_event *events, int most) {

@@ -12,7 +12,7 @@ protocol Flushable: AnyObject {
 /// What the links of one event loop share: scratch memory, and the list of those with something to flush.
 ///
 /// Idle links hold no buffers because all of them decrypt into the same scratch memory, and flushes are gathered so that
-/// a read cycle ends in one write per link, however many frames went there.
+/// a read cycle ends in one write per link, however many frames went there, if they do not fill a batch.
 ///
 /// `@unchecked Sendable`: each lives in a variable of its event loop's thread, and only that thread can reach it.
 final class LoopContext: @unchecked Sendable {
@@ -53,6 +53,8 @@ final class LoopContext: @unchecked Sendable {
     private(set) var cycle: UInt64 = 1
     private var dirty: Deque<any Flushable> = []
     private var isDrainScheduled = false
+    /// How many muxes are taking apart what they received.
+    var receiving = 0
     private var full: [SecureMux] = []
     private var scratch: [UnsafeMutableRawBufferPointer] = []
     private var staging: [UnsafeMutableRawBufferPointer] = []
@@ -180,19 +182,22 @@ final class LoopContext: @unchecked Sendable {
         eventLoop.assumeIsolated().execute { self.endCycle() }
     }
 
-    /// Has the batch of `mux` sent when the link that is being read has been.
-    func isFull(_ mux: SecureMux) {
+    /// Has the batch of `mux`, which is full, sent when what a link has read is taken apart: by the end of a read cycle with
+    /// many links it would be megabytes, new to the process each time.
+    func willSend(_ mux: SecureMux) {
         full.append(mux)
     }
 
-    /// Sends the batches that are full: of a read cycle with many links they would be megabytes, new to the process each
-    /// time. Call it when no link is being read: a write that fails has NIO read that link.
+    /// Sends the batches that are full, unless one is being received: where a write fails NIO reads what that link still
+    /// has, and nobody can receive twice at a time.
     func sendFull() {
+        guard receiving == 0 else { return }
         while let next = full.popLast() { next.sendSealed() }
     }
 
     /// Flushes all that became dirty. What a flush dirties in turn (a session dirties its link) follows in the same call.
     func endCycle() {
+        sendFull()
         while let next = dirty.popFirst() { next.flush() }
         isDrainScheduled = false
         cycle &+= 1

@@ -23,6 +23,8 @@ extension SecureMux {
     package func receive(_ ciphertext: UnsafeRawBufferPointer) {
         eventLoop.assertInEventLoop()
         guard phase != .ended else { return }
+        loop.receiving += 1
+        defer { loop.receiving -= 1 }
         tls.feed(ciphertext)
         do throws(TLSError) {
             if phase == .handshaking, try tls.handshake() == .established { becameEstablished() }

@@ -218,9 +218,10 @@ extension SecureMux: Flushable {
 
     /// Spliced frames, whole.
     func put(run: UnsafeRawBufferPointer) {
+        let before = sealed.readableBytes
         sealOrStage(run)
         becameDirty()
-        if sealed.readableBytes >= SecureMux.batch { loop.isFull(self) }
+        if before < SecureMux.batch, sealed.readableBytes >= SecureMux.batch { loop.willSend(self) }
     }
 
     /// Whole records are sealed from where they lie; what is left over is copied, to share a record with what follows.

@@ -38,8 +38,8 @@ package final class SocketPipe {
     private var isOutputShut = false
     /// From the stream, for a socket that is not there yet or is full; bounded by the stream's window.
     private var blocked = ByteBuffer()
-    /// What the poller tells: input, but for a socket that is not read yet when more and more comes, and room for output
-    /// since the socket was full.
+    /// What the poller tells: input, unless it is not read yet and more has come all the same, and room for output, if the
+    /// socket was full.
     private var watched: Readiness = .input
 
     /// There may be input that was not read.
@@ -118,7 +118,7 @@ extension SocketPipe: Polled {
     func ready(_ what: Readiness) {
         if what.contains(.input) {
             // Each wake-up for a socket that waits for its turn anyway is one for nothing.
-            if hasInput, !mayRead { watch(for: watched.subtracting(.input)) }
+            if hasInput, !mayRead { watchInput(false) }
             hasInput = true
         }
         if what.contains(.piecemeal) { isPiecemeal = true }
@@ -131,6 +131,14 @@ extension SocketPipe: Polled {
         abort()
     }
 
+    /// Whoever asks the poller anew is told at once what there is: room for output only if somebody waits for it.
+    private func watchInput(_ isWanted: Bool) {
+        guard watched.contains(.input) != isWanted else { return }
+        var what: Readiness = isWanted ? .input : []
+        if blocked.readableBytes > 0 { what.insert(.output) }
+        watch(for: what)
+    }
+
     private func watch(for what: Readiness) {
         guard what != watched, let membership = socket?.membership else { return }
         watched = what
@@ -140,16 +148,20 @@ extension SocketPipe: Polled {
     /// The stream is there, has room, and was not told of the input's end.
     private var mayRead: Bool {
         guard let stream, !stream.awaitsRoom, !stream.isGone else { return false }
-        return switch halves {
-        case .open, .streamFinished: true
-        case .socketFinished, .finished: false
+        return !inputHasEnded
+    }
+
+    private var inputHasEnded: Bool {
+        switch halves {
+        case .open, .streamFinished: false
+        case .socketFinished, .finished: true
         }
     }
 
     /// What there is, until the stream has more than a little to send: then it is told when to go on.
     private func read() {
         while hasInput, mayRead, let descriptor = socket?.descriptor, let stream { read(from: descriptor, to: stream) }
-        if !hasInput { watch(for: watched.union(.input)) }
+        if !hasInput, !inputHasEnded { watchInput(true) }
         // What is broken says so to whoever reads it, but not behind an end in good order, and nobody may be about to read.
         if isBroken, !mayRead { end() }
     }

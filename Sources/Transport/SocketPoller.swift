@@ -109,8 +109,8 @@ final class SocketPoller {
         return membership
     }
 
-    /// Has that of `input` and `output` be told which `what` names, now and when more comes about, and nothing else but that
-    /// the connection is broken. At first it is input.
+    /// Has that of `input` and `output` be told which `what` names, now and when more comes about; the rest need not be, but
+    /// that the connection is broken is told in any case. At first it is input.
     func watch(_ membership: Membership, for what: Readiness) {
         // A socket that is in the set can be asked for more.
         _ = adit_poller_watch(poller, membership.socket, membership.id, what.rawValue)

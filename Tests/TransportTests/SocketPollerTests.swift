@@ -64,6 +64,18 @@ import Darwin
         }
     }
 
+    #if os(Linux)
+    @Test("a broken connection is told to who asks for nothing", arguments: [false, true])
+    func broken(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            try await scene.on { scene.ask(for: []) }
+            try await scene.write("a")
+            try await scene.on { scene.resetFar() }
+            await scene.waits(for: [[.input, .broken]])
+        }
+    }
+    #endif
+
     @Test("who is removed hears nothing, nor does who has the number of its socket next", arguments: [false, true])
     func removed(byThread: Bool) async throws {
         try await withScene(byThread) { scene in
@@ -173,6 +185,13 @@ private final class Scene: @unchecked Sendable, Polled {
 
     func ask(for what: Readiness) {
         if let membership { poller?.watch(membership, for: what) }
+    }
+
+    /// The far end goes without reading what it was sent.
+    func resetFar() {
+        #expect(send(near, "x", 1, 0) == 1)
+        close(far)
+        far = -1
     }
 
     func askForATurn() {

@@ -47,7 +47,8 @@ int adit_poller_bell(const adit_poller *poller);
 int adit_poller_add(adit_poller *poller, int socket, uint64_t id);
 
 /// From now on a member's input is told, or its room for output, or both, or neither: now if there is some, and again when
-/// there is more, or when it was full and is not any more. With epoll(7) a broken connection is told in any case.
+/// there is more, or when it was full and is not any more. A broken connection is told in any case, and with kqueue(2) so is
+/// input.
 ///
 /// - what: of ADIT_POLLER_INPUT and ADIT_POLLER_OUTPUT.
 int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what);
