@@ -52,6 +52,7 @@ import Darwin
         }
     }
 
+    #if os(Linux)
     @Test("input that nobody asks for is not told, and is when somebody does", arguments: [false, true])
     func unasked(byThread: Bool) async throws {
         try await withScene(byThread) { scene in
@@ -64,7 +65,6 @@ import Darwin
         }
     }
 
-    #if os(Linux)
     @Test("a broken connection is told to who asks for nothing", arguments: [false, true])
     func broken(byThread: Bool) async throws {
         try await withScene(byThread) { scene in

@@ -38,7 +38,8 @@ extension Process {
     /// How often its threads have slept so far, for want of anything to do.
     func sleeps() throws -> Int {
         try names(in: "/proc/\(processID)/task").reduce(0) { count, thread in
-            count + (try value(of: "voluntary_ctxt_switches", in: "/proc/\(processID)/task/\(thread)/status"))
+            // One that ends meanwhile counts no more.
+            count + ((try? value(of: "voluntary_ctxt_switches", in: "/proc/\(processID)/task/\(thread)/status")) ?? 0)
         }
     }
 
