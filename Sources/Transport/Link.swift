@@ -70,6 +70,7 @@ package final class Link: ChannelInboundHandler {
             mux.carrier = self
             return scheduleTick(context.eventLoop)
         }
+        Socket.boundIfLocal(context.channel)
         if let handshakeDeadline {
             schedule(at: handshakeDeadline, context.eventLoop)
         }

@@ -22,6 +22,20 @@ package enum Socket {
         try options.setOption(.recvAllocator, value: LoopReadAllocator())
     }
 
+    /// What a link may have wait to be read if its peer is on the same machine, in bytes; of the kernel's memory it takes twice
+    /// that at most.
+    ///
+    /// There nothing is on the way, so more gains nothing. When thousands of connections of the machine have filled what
+    /// Linux lets TCP have (tcp(7), `tcp_mem`), it drops what arrives for a socket that holds more than its share, and a link
+    /// then stands still for all of its streams, until the sender tries again.
+    private static let localReceiveBuffer = 256 * 1024
+
+    /// Bounds what waits to be read, if both ends of the link are on this machine. To be called when it is connected.
+    static func boundIfLocal(_ channel: any Channel) {
+        guard let address = channel.localAddress?.ipAddress, address == channel.remoteAddress?.ipAddress else { return }
+        try? channel.syncOptions?.setOption(.socketOption(.so_rcvbuf), value: localReceiveBuffer)
+    }
+
     /// A socket for a forward: non-blocking, and the caller's to close. Throws `IOError`.
     package static func make(for address: SocketAddress) throws -> CInt {
         let descriptor = adit_socket_make(address.protocol.rawValue)
