@@ -78,6 +78,14 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             path: "Tests/InstructionCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
+        // Ends of many tunnels, for Tests/Benchmarks/adit-bench.
+        .executableTarget(
+            name: "crowd",
+            dependencies: [
+                "Agent", "Connect", "EndToEnd", "Transport", "TLSEngine", "Wire", "CSandbox", nioCore, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Benchmarks/Crowd", swiftSettings: settings),
         tests("HouseTests", []),
         tests("WireTests", ["Wire"]),
         tests("MuxTests", ["Mux", "Wire"]),

@@ -1,7 +1,7 @@
 import EndToEnd
 package import Logging
 import Mux
-import NIOCore
+package import NIOCore
 import Transport
 import Wire
 
@@ -26,7 +26,8 @@ package struct Agent: Sendable {
         try await withEventLoops(1) { try await run(on: $0.any()) }
     }
 
-    private func run(on eventLoop: any EventLoop) async throws {
+    /// The same on an event loop that is there already.
+    package func run(on eventLoop: any EventLoop) async throws {
         do {
             try await SocketPipe.prepare(on: eventLoop)
         } catch {

@@ -1,6 +1,6 @@
 import EndToEnd
 package import Logging
-import NIOCore
+package import NIOCore
 import Transport
 import Wire
 
@@ -26,7 +26,8 @@ package struct Connect: Sendable {
         try await withEventLoops(1) { try await run(on: $0.any()) }
     }
 
-    private func run(on eventLoop: any EventLoop) async throws {
+    /// The same on an event loop that is there already.
+    package func run(on eventLoop: any EventLoop) async throws {
         let dial = try RelayDial(
             relay: configuration.relay, identity: configuration.identity, trust: configuration.relayTrust,
             role: .client, agentID: nil, token: configuration.token, logger: logger)

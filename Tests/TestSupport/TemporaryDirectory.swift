@@ -1,9 +1,9 @@
 #if canImport(Glibc)
-package import Glibc
+import Glibc
 #elseif canImport(Musl)
-package import Musl
+import Musl
 #else
-package import Darwin
+import Darwin
 #endif
 
 /// A directory of the test's own, mode 0700, removed with all that is in it when its last reference goes.
@@ -23,9 +23,9 @@ package final class TemporaryDirectory: Sendable {
     ///
     /// - Throws: `ProcessError` with the system's reason.
     @discardableResult
-    package func write(_ text: String, to name: String, mode: mode_t = 0o600) throws -> String {
+    package func write(_ text: String, to name: String, mode: UInt16 = 0o600) throws -> String {
         let file = "\(path)/\(name)"
-        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode_t(mode))
         guard descriptor >= 0 else { throw ProcessError("cannot write \(file): \(systemReason(errno))") }
         let end = Pipe.End(descriptor)
         defer { end.close() }

@@ -96,6 +96,24 @@ class Adit:
         ready = {name: process.wait_for("Tunnel ready:", self.deadline) for name, process in connects.items()}
         return {name: int(line.split()[0].rpartition(":")[2]) for name, line in ready.items()}
 
+    def start_crowd(self, program, service, tunnels, agents):
+        """`tunnels` to one service, by turns to each of `agents`. All agents are one process, and all connects another:
+        `program` is the crowd. Returns the ports of the tunnels.
+        """
+        def spawn(role, kind, count, *arguments):
+            process = self.processes.start(kind, [program, kind, "--count", count, "--relay", self.relay_address(role),
+                                                  "--relay-key", self.relay_key, *arguments])
+            self.roles[role].append(process.pid)
+            return process
+
+        tokens = {role: file.read_text() for role, file in self.tokens.items()}
+        ends = spawn("agent", "agents", agents, "--token", tokens["agent"], "--target-address", f"{HOST}:{service}")
+        key = ends.wait_for("Agent key:", self.deadline)
+        ends.wait_for("Agents registered:", self.deadline)
+        entrances = spawn("connect", "connects", tunnels, "--token", tokens["client"], "--agents", agents,
+                          "--agent-key", key)
+        return entrances.wait_for("Tunnels ready:", self.deadline).split()
+
 
 def adit(binary, processes, services):
     """One relay, and for each service an agent and a connect: each service has a session of its own."""

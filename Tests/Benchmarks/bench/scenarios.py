@@ -250,31 +250,51 @@ def counted(count):
 
 
 def many(bench):
-    """One connection through each of N tunnels, all busy. Ten tunnels share an agent; each has a connect of its own."""
-    for count in (1, *bench.options.tunnels):
+    """One connection through each of N tunnels, all busy; ten tunnels share an agent. Once each agent and each connect is a
+    process of its own (`adit`), and once all agents are one process and all connects another (`adit-crowd`). And N
+    connections through one tunnel (`adit-session`).
+    """
+    pump, counts = bench.services["pump"], (1, *bench.options.tunnels)
+    straight = chains.Chain("direct", {count: [f"{pump}*{count}"] for count in counts}, {})
+
+    def measure(direction, count):
+        def one(chain):
+            label = f"{direction} {counted(count)}"
+
+            def load():
+                with loads.bulk(bench.pump_client(), chain.entrances[count], direction, bench.options.seconds) as result:
+                    return result()
+
+            found, figures = with_cpu(chain, label, load)
+            return {f"{label} Gbit/s": found["gbps"]} | figures
+        return one
+
+    def measurements(counts):
+        return {f"{direction} {count}": measure(direction, count) for direction in ("down", "up") for count in counts}
+
+    def relay(processes, count):
+        adit = chains.Adit(bench.options.adit, processes)
+        adit.deadline += count * 0.2
+        adit.start_relay()
+        return adit, (count + 9) // 10
+
+    for count in counts:  # one after the other: a thousand processes that only wait cost the rest something too
         with bench.processes() as processes:
-            adit = chains.Adit(bench.options.adit, processes)
-            adit.deadline += count * 0.2
-            adit.start_relay()
-            adit.start_agents({f"agent-{n}": bench.services["pump"] for n in range((count + 9) // 10)})
-            entrances = adit.start_connects({f"tunnel-{n}": f"agent-{n // 10}" for n in range(count)})
-            through = chains.Chain("adit", entrances, adit.roles)
-            straight = chains.Chain("direct", {"direct": f"{bench.services['pump']}*{count}"}, {})
-
-            def measure(direction):
-                def one(chain):
-                    label = f"{direction} {counted(count)}"
-
-                    def load():
-                        with loads.bulk(bench.pump_client(), chain.entrances.values(), direction,
-                                        bench.options.seconds) as result:
-                            return result()
-
-                    found, figures = with_cpu(chain, label, load)
-                    return {f"{label} Gbit/s": found["gbps"]} | figures
-                return one
-
-            bench.rounds([straight, through], {direction: measure(direction) for direction in ("down", "up")})
+            adit, agents = relay(processes, count)
+            adit.start_agents({f"agent-{n}": pump for n in range(agents)})
+            tunnels = adit.start_connects({f"tunnel-{n}": f"agent-{n % agents}" for n in range(count)})
+            through = chains.Chain("adit", {count: tunnels.values()}, adit.roles)
+            bench.rounds([straight, through], measurements([count]))
+    with contextlib.ExitStack() as stack:
+        entrances, roles = {}, {role: [] for role in chains.ROLES}
+        for count in counts:
+            adit, agents = relay(stack.enter_context(bench.processes()), count)
+            entrances[count] = adit.start_crowd(bench.options.crowd, pump, count, agents)
+            for role, pids in adit.roles.items():
+                roles[role] += pids
+        session = {count: [f"{port}*{count}" for port in entrances[1]] for count in counts}
+        bench.rounds([chains.Chain("adit-crowd", entrances, roles), chains.Chain("adit-session", session, roles)],
+                     measurements(counts))
 
 
 SCENARIOS = {  # name: (function, seconds that it may take beside its loads, whether it is run unasked)
