@@ -23,12 +23,12 @@ package enum Socket {
     }
 
     /// What a link may have wait to be read if its peer is on the same machine, in bytes; of the kernel's memory it takes twice
-    /// that at most.
+    /// that at most. More is not to be had where `net.core.rmem_max` is as Linux has it, and less is slower.
     ///
-    /// There nothing is on the way, so more gains nothing. When thousands of connections of the machine have filled what
-    /// Linux lets TCP have (tcp(7), `tcp_mem`), it drops what arrives for a socket that holds more than its share, and a link
-    /// then stands still for all of its streams, until the sender tries again.
-    private static let localReceiveBuffer = 256 * 1024
+    /// There nothing is on the way, so more gains nothing. When the machine's connections have filled what Linux lets TCP
+    /// have, it drops what arrives for a socket that holds more than its share (tcp(7): the third figure of `tcp_mem` by the
+    /// number of sockets), and a link then stands still for all of its streams, until the sender tries again.
+    private static let localReceiveBuffer = 208 * 1024
 
     /// Bounds what waits to be read, if both ends of the link are on this machine. To be called when it is connected.
     static func boundIfLocal(_ channel: any Channel) {

@@ -292,9 +292,11 @@ def many(bench):
             entrances[count] = adit.start_crowd(bench.options.crowd, pump, count, agents)
             for role, pids in adit.roles.items():
                 roles[role] += pids
-        session = {count: [f"{port}*{count}" for port in entrances[1]] for count in counts}
-        bench.rounds([chains.Chain("adit-crowd", entrances, roles), chains.Chain("adit-session", session, roles)],
-                     measurements(counts))
+        bench.rounds([chains.Chain("adit-crowd", entrances, roles)], measurements(counts))
+    with bench.processes() as processes:
+        tunnel = chains.adit(bench.options.adit, processes, {"pump": pump})
+        entrances = {count: [f"{tunnel.entrances['pump']}*{count}"] for count in counts}
+        bench.rounds([chains.Chain("adit-session", entrances, tunnel.roles)], measurements(counts))
 
 
 SCENARIOS = {  # name: (function, seconds that it may take beside its loads, whether it is run unasked)
