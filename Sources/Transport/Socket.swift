@@ -22,18 +22,26 @@ package enum Socket {
         try options.setOption(.recvAllocator, value: LoopReadAllocator())
     }
 
-    /// What a link may have wait to be read if its peer is on the same machine, in bytes; of the kernel's memory it takes twice
-    /// that at most. More is not to be had where `net.core.rmem_max` is as Linux has it, and less is slower.
+    /// What may wait to be read on a link within one machine, in bytes; with its bookkeeping it takes twice that of the
+    /// kernel's memory at most.
     ///
-    /// There nothing is on the way, so more gains nothing. When the machine's connections have filled what Linux lets TCP
-    /// have, it drops what arrives for a socket that holds more than its share (tcp(7): the third figure of `tcp_mem` by the
-    /// number of sockets), and a link then stands still for all of its streams, until the sender tries again.
+    /// When the machine's TCP connections have filled what Linux lets them have (tcp(7), `tcp_mem`), it drops what arrives for
+    /// a socket that holds more than an average one could, and a link then stands still for all of its streams until
+    /// the sender tries again. So much is little enough for some thousand sockets, and for one stream as good as more,
+    /// because nothing is on the way.
     private static let localReceiveBuffer = 208 * 1024
 
-    /// Bounds what waits to be read, if both ends of the link are on this machine. To be called when it is connected.
+    /// Bounds what waits to be read, if both ends of the link have the same address: they are on one machine. To be called
+    /// when it is connected. Two containers of a machine are not seen.
     static func boundIfLocal(_ channel: any Channel) {
-        guard let address = channel.localAddress?.ipAddress, address == channel.remoteAddress?.ipAddress else { return }
-        try? channel.syncOptions?.setOption(.socketOption(.so_rcvbuf), value: localReceiveBuffer)
+        #if os(Linux)
+        guard let options = channel.syncOptions, let address = channel.localAddress?.ipAddress,
+            address == channel.remoteAddress?.ipAddress
+        else { return }
+        try? options.setOption(.socketOption(.so_rcvbuf), value: localReceiveBuffer)
+        // What older kernels chose for it when it was connected would stay, and be a third of that.
+        try? options.setOption(.tcpOption(.init(rawValue: TCP_WINDOW_CLAMP)), value: localReceiveBuffer)
+        #endif
     }
 
     /// A socket for a forward: non-blocking, and the caller's to close. Throws `IOError`.

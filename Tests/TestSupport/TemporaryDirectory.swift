@@ -19,7 +19,7 @@ package final class TemporaryDirectory: Sendable {
 
     deinit { Self.remove(path) }
 
-    /// Writes a file in the directory and returns its path.
+    /// Writes a file in the directory and returns its path. `mode` is no `mode_t`: a release build takes that for nobody's.
     ///
     /// - Throws: `ProcessError` with the system's reason.
     @discardableResult

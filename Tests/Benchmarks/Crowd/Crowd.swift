@@ -18,8 +18,8 @@ import Musl
 import Darwin
 #endif
 
-/// Many agents, or many connects, in one process and on one event loop. adit-bench measures tunnels with it whose ends are
-/// not a process each: what a thousand tunnels cost the relay is not what a thousand processes cost two CPUs.
+/// Many agents, or many connects, in one process and on one event loop. With it adit-bench measures many tunnels without a
+/// process for each end: what a thousand tunnels cost the relay is not what a thousand processes cost two CPUs.
 @main
 struct Crowd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -102,7 +102,8 @@ extension Crowd {
 
         /// Runs `member` for each number below `count`, on one event loop, until the first ends. None should.
         func run(_ member: @escaping @Sendable (Int, any EventLoop) async throws -> Void) async throws {
-            guard adit_keep_little_freed_memory() == 0 else { throw MemoryStaysAsItIs() }
+            // As the roles do.
+            _ = adit_keep_little_freed_memory()
             try await withEventLoops(1) { group in
                 let eventLoop = group.any()
                 try await withThrowingTaskGroup { running in
@@ -120,7 +121,6 @@ private func say(_ line: String) {
     fflush(nil)
 }
 
-private struct MemoryStaysAsItIs: Error {}
 private struct MemberEnded: Error {}
 
 extension HostPort: ExpressibleByArgument {}

@@ -66,13 +66,11 @@ def goals(tunnels):
     yield Goal(registrations, "fleet", registrations, "at least", 2500)
     yield Goal("start to first byte, s", "start", "first byte s", "at most", 0.15)
     for count in tunnels:
-        for chain, label in (("adit", f"{counted(count)} {{}}, ends in processes of their own"),
-                             ("adit-crowd", f"{counted(count)} {{}}, ends in two processes"),
-                             ("adit-session", f"{count} connections {{}} in one session")):
+        for chain, what in (("adit", "tunnels, each end a process"), ("adit-crowd", "tunnels, their ends two processes"),
+                            ("adit-session", "connections of one session")):
             for way in ("down", "up"):
-                yield Goal(f"{label.format(way)}, of one's speed", "many",
-                           f"{way} {counted(count)} Gbit/s", "at least", 0.8,
-                           (chain, f"{way} {counted(1)} Gbit/s"), chain)
+                yield Goal(f"{count} {what}, {way}, of the speed of one", "many", f"{way} {counted(count)} Gbit/s",
+                           "at least", 0.8, (chain, f"{way} {counted(1)} Gbit/s"), chain)
     for way in ("up", "down"):
         yield Goal(f"long link {way}, of plain TCP over one hop", "long-link", f"{way} Gbit/s", "at least", 0.9,
                    ("one hop", f"{way} Gbit/s"))

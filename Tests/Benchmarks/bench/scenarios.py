@@ -246,13 +246,13 @@ def start(bench):
 # ----------------------------------------------------------------------------------------------------- many tunnels
 
 def counted(count):
-    return f"{count} tunnel{'s' if count > 1 else ''}"
+    return f"{count} connection{'s' if count > 1 else ''}"
 
 
 def many(bench):
-    """One connection through each of N tunnels, all busy; ten tunnels share an agent. Once each agent and each connect is a
-    process of its own (`adit`), and once all agents are one process and all connects another (`adit-crowd`). And N
-    connections through one tunnel (`adit-session`).
+    """N connections, all busy, in three ways. `adit`: each has a tunnel, and each connect and agent is a process, with ten
+    tunnels to an agent. `adit-crowd`: the same, but all connects are one process, and all agents another.
+    `adit-session`: all go through one tunnel.
     """
     pump, counts = bench.services["pump"], (1, *bench.options.tunnels)
     straight = chains.Chain("direct", {count: [f"{pump}*{count}"] for count in counts}, {})
@@ -269,34 +269,34 @@ def many(bench):
             return {f"{label} Gbit/s": found["gbps"]} | figures
         return one
 
-    def measurements(counts):
-        return {f"{direction} {count}": measure(direction, count) for direction in ("down", "up") for count in counts}
+    def measure_all(name, entrances, roles):
+        bench.rounds([straight, chains.Chain(name, entrances, roles)],
+                     {f"{direction} {count}": measure(direction, count)
+                      for direction in ("down", "up") for count in entrances})
 
-    def relay(processes, count):
-        adit = chains.Adit(bench.options.adit, processes)
-        adit.deadline += count * 0.2
-        adit.start_relay()
-        return adit, (count + 9) // 10
+    def processes(adit, count, agents):
+        adit.start_agents({f"agent-{n}": pump for n in range(agents)})
+        tunnels = adit.start_connects({f"tunnel-{n}": f"agent-{n % agents}" for n in range(count)})
+        return {count: tunnels.values()}
 
-    for count in counts:  # one after the other: a thousand processes that only wait cost the rest something too
-        with bench.processes() as processes:
-            adit, agents = relay(processes, count)
-            adit.start_agents({f"agent-{n}": pump for n in range(agents)})
-            tunnels = adit.start_connects({f"tunnel-{n}": f"agent-{n % agents}" for n in range(count)})
-            through = chains.Chain("adit", {count: tunnels.values()}, adit.roles)
-            bench.rounds([straight, through], measurements([count]))
-    with contextlib.ExitStack() as stack:
-        entrances, roles = {}, {role: [] for role in chains.ROLES}
-        for count in counts:
-            adit, agents = relay(stack.enter_context(bench.processes()), count)
-            entrances[count] = adit.start_crowd(bench.options.crowd, pump, count, agents)
-            for role, pids in adit.roles.items():
-                roles[role] += pids
-        bench.rounds([chains.Chain("adit-crowd", entrances, roles)], measurements(counts))
-    with bench.processes() as processes:
-        tunnel = chains.adit(bench.options.adit, processes, {"pump": pump})
-        entrances = {count: [f"{tunnel.entrances['pump']}*{count}"] for count in counts}
-        bench.rounds([chains.Chain("adit-session", entrances, tunnel.roles)], measurements(counts))
+    def crowd(adit, count, agents):
+        return {count: adit.start_crowd(bench.options.crowd, pump, count, agents)}
+
+    def session(adit, *_):
+        adit.start_agents({"agent": pump})
+        port = adit.start_connects({"tunnel": "agent"})["tunnel"]
+        return {count: [f"{port}*{count}"] for count in counts}
+
+    ways = [way for count in counts for way in (("adit", processes, count), ("adit-crowd", crowd, count))]
+    for name, start, count in (*ways, ("adit-session", session, 1)):
+        try:
+            with bench.processes() as started:
+                adit = chains.Adit(bench.options.adit, started)
+                adit.deadline += count * 0.2
+                adit.start_relay()
+                measure_all(name, start(adit, count, (count + 9) // 10), adit.roles)
+        except (StartFailure, OSError, subprocess.SubprocessError) as error:
+            bench.failed(f"start of {name} for {counted(count)}", error)
 
 
 SCENARIOS = {  # name: (function, seconds that it may take beside its loads, whether it is run unasked)

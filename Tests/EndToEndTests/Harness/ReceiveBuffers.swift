@@ -12,3 +12,12 @@ func receiveBuffers(ofConnectionsTo port: UInt16, through launcher: [String] = [
     // skmem:(r0,rb131072,t0,tb2626560,…
     return output.split(separator: ",").compactMap { $0.hasPrefix("rb") ? Int($0.dropFirst(2)) : nil }
 }
+
+/// The same of a link within one machine: twice what we ask for, or what the system lets one ask for.
+func localReceiveBuffer() throws -> Int {
+    let path = "/proc/sys/net/core/rmem_max"
+    guard let most = Int(try text(of: path).prefix(while: \.isNumber)) else {
+        throw ProcessError("no number in \(path)")
+    }
+    return 2 * min(208 << 10, most)
+}
