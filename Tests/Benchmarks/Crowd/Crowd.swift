@@ -74,9 +74,8 @@ extension Crowd {
                 let connect = Connect(
                     configuration: ConnectConfiguration(
                         relay: members.relay, agentID: agentID, local: HostPort(host: "127.0.0.1", port: 0),
-                        remote: nil,
-                        identity: identity, relayTrust: .pinned(members.relayKey), agentTrust: .pinned(agentKey),
-                        token: members.tokenSource, exitOnFailure: true),
+                        remote: nil, identity: identity, relayTrust: .pinned(members.relayKey),
+                        agentTrust: .pinned(agentKey), token: members.tokenSource, exitOnFailure: true),
                     logger: Logger(label: "crowd")
                 ) { event in
                     guard case .ready(let local, _) = event else { return }

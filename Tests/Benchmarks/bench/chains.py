@@ -18,7 +18,9 @@ ROLES = ("relay", "agent", "connect")
 
 
 class Chain:
-    """`entrances`: service -> port, or what else the load of a scenario goes by. `roles`: role -> pids of its processes, without their descendants."""
+    """`entrances`: service -> port, or what else the load of a scenario goes by. `roles`: role -> pids of its processes,
+    without their descendants.
+    """
 
     def __init__(self, name, entrances, roles):
         self.name, self.entrances, self.roles = name, entrances, roles

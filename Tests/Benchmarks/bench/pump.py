@@ -135,23 +135,22 @@ def pour_down(ports, seconds):
     for connection in silent:
         connection.setblocking(False)
         ready.register(connection, selectors.EVENT_READ)
-    count, carried, begun = 0, 0, None
+    carried, uncounted, begun = 0, 0, None
     start = time.monotonic()
     while True:
         now = time.monotonic()
         if begun is None and now >= start + WARM_UP and not silent:
-            begun, count = now, 0
+            begun, uncounted = now, carried
         if begun is None and now >= start + PATIENCE:
             raise TimeoutError(f"{len(silent)} of {len(ports)} connections have brought nothing")
         if begun is not None and now >= begun + seconds:
-            return count, now - begun, carried
+            return carried - uncounted, now - begun, carried
         for key, _ in ready.select(0.1):
             with contextlib.suppress(BlockingIOError):
                 received = key.fileobj.recv_into(scratch)
                 if received == 0:
                     raise ConnectionError("closed while it poured")
                 silent.discard(key.fileobj)
-                count += received
                 carried += received
 
 

@@ -67,7 +67,7 @@ struct `long links` {
     }
 
     /// Where the ends are far apart, a small buffer would hold up what is on the way.
-    @Test func `have the kernel's buffers grow`() throws {
+    @Test func `leave the size of their buffers to the kernel`() throws {
         try download()
         let buffers = try receiveBuffers(ofConnectionsTo: relay.port, through: links.relay.launcher)
         let local = try localReceiveBuffer()
