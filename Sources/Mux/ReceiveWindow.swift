@@ -15,8 +15,8 @@ struct ReceiveWindow {
     static let leastTime: Int64 = 4_000_000
     /// A window that comes down keeps what its pace is worth in this time, in nanoseconds, and so many bytes. They decide
     /// between the delay of the others and the speed of a bulk transfer beside them; see Docs/PERFORMANCE.md.
-    static let sharedTime: Int64 = 1_250_000
-    static let leastShared = 448 * 1024
+    static let sharedTime: Int64 = 1_500_000
+    static let leastShared = 512 * 1024
     /// After so many nanoseconds without credit falling due, a stream has paused.
     static let pause: Int64 = 10_000_000_000
 

@@ -13,14 +13,17 @@ package protocol Carrier: AnyObject {
     func awaitRoom()
     /// Takes ciphertext; it leaves no later than the end of the running read cycle.
     func write(_ ciphertext: ByteBuffer)
+    /// A stream of the mux has little to send: others on the carrier have short turns too (`TurnLength`).
+    func shortenTurns()
     /// A round trip of the mux took so long: the carrier's own windows must cover it.
     func measured(roundTrip: TimeAmount)
     /// Ends the carrier once what was written has left.
     func close()
 }
 
-/// A carrier that sets no limit while it is writable, and always tells when it is so again.
+/// A carrier that sets no limit while it is writable, always tells when it is so again, and gives nobody turns.
 extension Carrier {
     package var room: Int { isWritable ? .max : 0 }
     package func awaitRoom() {}
+    package func shortenTurns() {}
 }

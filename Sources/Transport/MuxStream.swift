@@ -50,6 +50,8 @@ package final class MuxStream: @unchecked Sendable {
     var pending: Deque<ByteBuffer> = []
     private(set) var pendingBytes = 0
     var outgoing = Outgoing.open
+    /// Little turns since the last that was longer, up to `TurnLength.proof`.
+    var littleTurns = TurnLength.proof
     /// In the mux's list of streams that have something to send.
     var isReady = false
     /// The owner waits to be told of room.
@@ -160,6 +162,10 @@ extension MuxStream: Carrier {
     /// The session's round trip spans both links, the one that this stream's mux measures only its own.
     package func measured(roundTrip: TimeAmount) {
         mux?.session.measured(roundTrip: roundTrip.nanoseconds, carriedOn: id)
+    }
+
+    package func shortenTurns() {
+        mux?.turnLength.shorten()
     }
 
     /// A peer that does not end its half in turn is not waited for.

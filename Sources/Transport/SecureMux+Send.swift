@@ -47,6 +47,7 @@ extension SecureMux: Flushable {
             gathered < LoopContext.stagingSize || gathered < SecureMux.quickShare(of: carrier.room),
             let header = session.send(stream.id, count: bytes.count)
         else { return false }
+        noteTurn(of: stream, bytes.count)
         put(header, payload: bytes)
         return true
     }
@@ -104,7 +105,7 @@ extension SecureMux: Flushable {
                 send(stream)
             } else if gathered >= min(room, SecureMux.batch) {
                 break
-            } else if mayAsk, isTurnOfLine || ready.isEmpty, let stream = line.popFirst() {
+            } else if mayAsk, gathered < turnLength.bytes, isTurnOfLine || ready.isEmpty, let stream = line.popFirst() {
                 isTurnOfLine = false
                 askedCycle = loop.cycle
                 stream.isInLine = false
@@ -133,6 +134,7 @@ extension SecureMux: Flushable {
         if count > 0, let (payload, isLast) = stream.takePending(count),
             let header = session.send(stream.id, count: payload.readableBytes)
         {
+            noteTurn(of: stream, payload.readableBytes)
             payload.withUnsafeReadableBytes { put(header, payload: $0) }
             if isLast { loop.giveBack(payload) }
         }
@@ -146,14 +148,18 @@ extension SecureMux: Flushable {
         joinLine(stream)
     }
 
+    private func noteTurn(of stream: MuxStream, _ count: Int) {
+        if turnLength.note(count, of: stream) { carrier?.shortenTurns() }
+    }
+
     // MARK: Room
 
     /// Bytes that leave at once if they are written on the stream now; 0 if others have waited longer.
     func room(for stream: MuxStream) -> Int {
-        guard phase == .running, stream.pendingBytes == 0, gathered < SecureMux.batch,
+        guard phase == .running, stream.pendingBytes == 0, gathered < turnLength.bytes,
             asked === stream || ready.isEmpty && line.isEmpty, let carrier
         else { return 0 }
-        return max(0, min(session.sendCredit(stream.id), carrier.room - gathered))
+        return max(0, min(session.sendCredit(stream.id), carrier.room - gathered, turnLength.bytes))
     }
 
     /// Has the stream's owner told of room when it is its turn, if nothing else is waited for: credit, or what is pending.

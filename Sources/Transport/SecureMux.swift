@@ -36,7 +36,7 @@ package final class SecureMux: @unchecked Sendable {
     }
 
     /// Ciphertext that may gather before it is handed to the carrier, in bytes.
-    static let batch = 256 * 1024
+    static let batch = TurnLength.long
     /// Pings sent one after the other at the start, so that the shortest round trip is known.
     static let firstPings = 3
     /// Bytes of control frames that may pile up for a peer that does not read.
@@ -73,6 +73,8 @@ package final class SecureMux: @unchecked Sendable {
     var line: Deque<MuxStream> = []
     /// Those in line and those that are ready take turns.
     var isTurnOfLine = false
+    /// What a turn may have.
+    var turnLength = TurnLength()
     /// The stream whose owner is being told that it is its turn.
     var asked: MuxStream?
     /// The read cycle in which owners were told last. In each they are in one flush only: what arrives has its turn too.

@@ -91,6 +91,41 @@ import Wire
         }
     }
 
+    @Test(arguments: [false, true])
+    func `turns are short while another stream has little to send, and for a while after`(inSession: Bool) throws {
+        try withScene(inSession) { scene in
+            let sources = try scene.sources("much", "silent")
+            let (much, other) = (sources[0], sources[1])
+            try scene.deliverAll { much.written > 8 * Source.batch }
+            #expect(much.longestTurn > TurnLength.short)
+
+            try scene.onLoop { _ in
+                other.stream.write(ByteBuffer(string: "little"))
+                much.forgetTurns()
+            }
+            let short = much.written + TurnLength.memory - 8 * Source.batch
+            try scene.deliverAll { much.written > short }
+            #expect(much.longestTurn <= TurnLength.short)
+            try scene.deliverAll { much.written > short + 32 * Source.batch }
+            #expect(much.longestTurn > TurnLength.short)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `turns are long among streams with much, whose last bytes may be few`(inSession: Bool) throws {
+        try withScene(inSession) { scene in
+            let sources = try scene.sources("a", "b")
+            try scene.deliverAll { sources.allSatisfy { $0.written > 8 * Source.batch } }
+            for _ in 0..<TurnLength.proof / 2 {
+                try scene.onLoop { _ in
+                    sources[0].stream.write(ByteBuffer(string: "little"))
+                    sources.forEach { $0.forgetTurns() }
+                }
+                try scene.deliverAll { sources.allSatisfy { $0.longestTurn > TurnLength.short } }
+            }
+        }
+    }
+
     private func withScene(_ inSession: Bool, _ body: (Scene) throws -> Void) throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let scene = Scene(on: group.next())
@@ -238,6 +273,8 @@ private final class Source: MuxStreamDelegate, @unchecked Sendable {
     let stream: MuxStream
     private var isSilent: Bool { name.hasPrefix("silent") }
     private(set) var written = 0
+    /// Bytes that it was told to write at once, at most.
+    private(set) var longestTurn = 0
     private let name: String
     private let scene: Scene
 
@@ -247,10 +284,13 @@ private final class Source: MuxStreamDelegate, @unchecked Sendable {
         self.scene = scene
     }
 
+    func forgetTurns() { longestTurn = 0 }
+
     func streamWritable() {
         guard !isSilent else { return }
         let count = min(stream.room, Source.batch)
         #expect(count > 0)
+        longestTurn = max(longestTurn, count)
         scene.wrote(count)
         written += count
         stream.write(ByteBuffer(repeating: 7, count: count))
