@@ -29,6 +29,7 @@ extension SecureMux: Flushable {
     func forget(_ stream: MuxStream) {
         streams[stream.id] = nil
         withheld[stream.id] = nil
+        turnLength.forget(stream)
         account(for: session.grown)
     }
 
@@ -44,7 +45,7 @@ extension SecureMux: Flushable {
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on stream: MuxStream) -> Bool {
         guard phase == .running, quick.isEmpty, bytes.count <= LoopContext.stagingSize, !bytes.isEmpty,
             let carrier, carrier.isWritable,
-            gathered < LoopContext.stagingSize || gathered < SecureMux.quickShare(of: carrier.room),
+            gathered < LoopContext.stagingSize || gathered < quickShare(of: carrier.room),
             let header = session.send(stream.id, count: bytes.count)
         else { return false }
         noteTurn(of: stream, bytes.count)
@@ -101,7 +102,7 @@ extension SecureMux: Flushable {
         let room = carrier.room
         let mayAsk = room > 0 && askedCycle != loop.cycle
         while phase == .running {
-            if gathered < SecureMux.quickShare(of: room), let stream = quick.popFirst() {
+            if gathered < quickShare(of: room), let stream = quick.popFirst() {
                 send(stream)
             } else if gathered >= min(room, SecureMux.batch) {
                 break
@@ -124,8 +125,9 @@ extension SecureMux: Flushable {
     /// Bytes that go to the carrier next.
     private var gathered: Int { sealed.readableBytes + staged }
 
-    /// What streams with little to send may have of it before the others; a record's worth where there is no room.
-    private static func quickShare(of room: Int) -> Int { max(min(room, batch) / 2, LoopContext.stagingSize) }
+    /// What streams with little to send may have of it before the others, who are asked before a turn's worth has gathered; a
+    /// record's worth where there is no room.
+    private func quickShare(of room: Int) -> Int { max(min(room, turnLength.bytes) / 2, LoopContext.stagingSize) }
 
     /// A session's batch is not cut for the few bytes by which it is longer when it is sealed.
     private func send(_ stream: MuxStream, atMost room: Int = .max) {

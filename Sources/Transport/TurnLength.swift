@@ -38,6 +38,11 @@ struct TurnLength {
         return true
     }
 
+    /// It is gone: who comes next is not beside it.
+    mutating func forget(_ stream: MuxStream) {
+        if busy == stream.id { busy = nil }
+    }
+
     /// What one stream brings is of several, and one of those has little to send.
     mutating func shorten() {
         left = TurnLength.memory
