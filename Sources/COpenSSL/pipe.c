@@ -51,6 +51,10 @@ void adit_pipe_discard_input(adit_pipe *pipe) {
     pipe->input_count = 0;
 }
 
+bool adit_pipe_is_read(const adit_pipe *pipe) {
+    return pipe->input_count == 0 && !pipe->keeps_buffers && !SSL_has_pending(pipe->ssl);
+}
+
 // MARK: - Output
 
 static void release_empty_spill(adit_pipe *pipe) {

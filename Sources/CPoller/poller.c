@@ -34,7 +34,12 @@ struct adit_poller {
     aio_context_t context;
     struct iocb request;
     bool is_under_way;
+    // Requests that have completed, and whose events the kernel still keeps.
+    int completed;
 #endif
+    // How often it was rung by `adit_poller_ring` since it was read.
+    uint64_t rung;
+
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -141,9 +146,12 @@ static int submit(adit_poller *poller) {
     return poller->is_under_way ? 0 : errno;
 }
 
+// Events of completed requests that may wait to be taken from the kernel.
+enum { MOST_COMPLETED = 8 };
+
 // A poll(2) that completes on an eventfd: Linux 4.19, which a container's profile may still forbid.
 static bool begin_by_kernel(adit_poller *poller) {
-    if (syscall(SYS_io_setup, 1, &poller->context) != 0)
+    if (syscall(SYS_io_setup, MOST_COMPLETED, &poller->context) != 0)
         return false;
     poller->request = (struct iocb){
         .aio_lio_opcode = IOCB_CMD_POLL,
@@ -161,10 +169,22 @@ static bool begin_by_kernel(adit_poller *poller) {
 }
 
 static int arm_kernel(adit_poller *poller) {
-    struct io_event done;
-    if (poller->is_under_way && syscall(SYS_io_getevents, poller->context, 0L, 1L, &done, NULL) != 1)
+    if (poller->is_under_way)
         return 0; // It has not rung since.
+    if (poller->completed >= MOST_COMPLETED) {
+        struct io_event events[MOST_COMPLETED];
+        long taken = syscall(SYS_io_getevents, poller->context, 0L, (long)MOST_COMPLETED, events, NULL);
+        poller->completed -= taken > 0 ? (int)taken : 0;
+    }
     return submit(poller);
+}
+
+// That a request has completed is told by the count of rings: to ask the kernel would be one more system call.
+static void heard_kernel(adit_poller *poller, uint64_t count) {
+    if (count <= poller->rung || !poller->is_under_way)
+        return;
+    poller->is_under_way = false;
+    poller->completed++;
 }
 
 static void end_by_kernel(adit_poller *poller) {
@@ -199,17 +219,20 @@ static int arm_kernel(adit_poller *poller) {
     return ENOSYS;
 }
 
+static void heard_kernel(adit_poller *poller, uint64_t count) {
+    (void)poller, (void)count;
+}
+
 static void end_by_kernel(adit_poller *poller) {
     (void)poller;
 }
 
 #endif
 
-void adit_poller_ring(adit_poller *poller) {
-    // Where there is no room for it, the bell has rung and was not read.
+// Where there is no room for it, the bell has rung and was not read.
+static bool ring(adit_poller *poller) {
     uint64_t once = 1;
-    ssize_t rung = write(poller->clapper, &once, sizeof once);
-    (void)rung;
+    return write(poller->clapper, &once, sizeof once) > 0;
 }
 
 static void *watch(void *argument) {
@@ -224,7 +247,7 @@ static void *watch(void *argument) {
         pthread_mutex_unlock(&poller->lock);
         struct pollfd watched[] = { { .fd = poller->set, .events = POLLIN }, { .fd = poller->end[0], .events = POLLIN } };
         while (poll(watched, 2, -1) < 0 && errno == EINTR) {}
-        adit_poller_ring(poller);
+        ring(poller);
         pthread_mutex_lock(&poller->lock);
     }
     pthread_mutex_unlock(&poller->lock);
@@ -271,6 +294,17 @@ static void end_by_thread(adit_poller *poller) {
 
 int adit_poller_bell(const adit_poller *poller) {
     return poller->bell;
+}
+
+void adit_poller_ring(adit_poller *poller) {
+    if (ring(poller))
+        poller->rung++;
+}
+
+void adit_poller_heard(adit_poller *poller, uint64_t count) {
+    if (!poller->by_thread)
+        heard_kernel(poller, count);
+    poller->rung = 0;
 }
 
 int adit_poller_arm(adit_poller *poller) {

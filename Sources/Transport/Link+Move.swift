@@ -21,7 +21,7 @@ extension Link {
     package func move(to eventLoop: any EventLoop, departing: () -> Void, then: @escaping @Sendable () -> Void) {
         mux.eventLoop.assertInEventLoop()
         mux.loop.endCycle()
-        guard mux.isRunning, let channel = context?.channel, let descriptor = duplicate(channel) else {
+        guard mux.isRunning, let channel = context?.channel, let descriptor = duplicateSocket() else {
             return then()
         }
         leave()
@@ -51,12 +51,9 @@ extension Link {
     }
 
     /// Another descriptor for the channel's socket; nil if bytes wait for the socket, or there are no more descriptors.
-    private func duplicate(_ channel: any Channel) -> NIOBSDSocket.Handle? {
-        guard unsent.isEmpty, buffered == 0 else { return nil }
-        let descriptor = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
-            of: NIOBSDSocket.Handle.self
-        ) { fcntl($0, F_DUPFD_CLOEXEC, 0) }
-        guard let descriptor, descriptor >= 0 else { return nil }
-        return descriptor
+    private func duplicateSocket() -> NIOBSDSocket.Handle? {
+        guard unsent.isEmpty, buffered == 0, let socket = openSocket else { return nil }
+        let descriptor = fcntl(socket, F_DUPFD_CLOEXEC, 0)
+        return descriptor >= 0 ? descriptor : nil
     }
 }

@@ -14,41 +14,56 @@ extension Link: Carrier {
     package var isWritable: Bool { unsent.isEmpty && context?.channel.isWritable ?? false }
 
     package func write(_ ciphertext: ByteBuffer) {
-        guard let context else { return }
+        guard context != nil else { return }
         if !unsent.isEmpty {
             if !unsent.append(ciphertext) { mux.loop.giveBack(ciphertext) }
-        } else if isLong, buffered == 0 {
-            pause = shortestPause
-            unsent.append(ciphertext)
-            sendUnsent()
+        } else if buffered > 0 {
+            leave(ciphertext)
         } else {
-            send(ciphertext, context)
+            send(ciphertext)
         }
         seeToFullness()
     }
 
-    /// By way of NIO, which keeps what the socket does not take: of a few bytes behind others a copy, or each pong for a
-    /// peer that does not read would hold a large buffer.
-    private func send(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) {
-        if let left = promiseToGiveBack(ciphertext, context) {
-            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: left)
-        } else if buffered > 0 {
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: ciphertext.readableBytesView)), promise: nil)
-            mux.loop.giveBack(ciphertext)
-        } else {
-            context.writeAndFlush(wrapOutboundOut(ciphertext), promise: nil)
-            if buffered == 0 { mux.loop.giveBack(ciphertext) }
+    /// Past NIO, whose way to the socket takes as long again as the system call does for a few bytes.
+    private func send(_ ciphertext: ByteBuffer) {
+        guard let socket = openSocket else { return leave(ciphertext) }
+        var rest = ciphertext
+        do {
+            if try rest.send(to: socket) { return mux.loop.giveBack(rest) }
+        } catch {
+            return meet(error, with: rest)
         }
+        guard isLong else { return leave(rest) }
+        pause = shortestPause
+        unsent.append(rest)
+        scheduleRetry()
     }
 
-    /// Kept when NIO is done with the batch; nil for a small one. A large buffer that is new to the process costs a fault for
+    /// NIO meets an error too, and reads what the peer said last before it closes.
+    private func meet(_ error: any Error, with rest: ByteBuffer? = nil) {
+        failure = Link.reason(of: error)
+        if let rest { leave(rest) } else { leaveUnsent() }
+    }
+
+    /// NIO keeps it until the socket takes it: of a few bytes behind others a copy, or each pong for a peer that does not
+    /// read would hold a large buffer. One that is large comes back, for memory that is new to the process costs a fault for
     /// each page.
-    private func promiseToGiveBack(_ batch: ByteBuffer, _ context: ChannelHandlerContext) -> EventLoopPromise<Void>? {
-        guard batch.writerIndex >= LoopContext.leastSealed else { return nil }
+    private func leave(_ batch: ByteBuffer, flush: Bool = true) {
+        guard let context else { return }
         let loop = mux.loop
+        let count = batch.readableBytes
+        let isCopied = buffered > 0 && batch.writerIndex < LoopContext.leastSealed
+        buffered += count
         let left = context.eventLoop.makePromise(of: Void.self)
-        left.futureResult.assumeIsolated().whenComplete { _ in loop.giveBack(batch) }
-        return left
+        left.futureResult.assumeIsolated().whenComplete { _ in
+            self.buffered -= count
+            if !isCopied { loop.giveBack(batch) }
+        }
+        context.write(
+            wrapOutboundOut(isCopied ? ByteBuffer(bytes: batch.readableBytesView) : batch), promise: left)
+        if isCopied { loop.giveBack(batch) }
+        if flush { context.flush() }
     }
 
     /// Tells the mux that there is room again; keeps the books while there is none.
@@ -68,9 +83,6 @@ extension Link: Carrier {
             context.close(promise: nil)
         }
     }
-
-    /// Bytes that NIO holds for the socket; 0 for one that is closed.
-    var buffered: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 
     /// The kernel sizes a TCP connection's windows.
     package func measured(roundTrip: TimeAmount) {}
@@ -107,22 +119,8 @@ extension Link {
     private var roundTrip: TimeAmount { min(mux.roundTrip, Link.longestRoundTrip) }
     private var shortestPause: TimeAmount { .nanoseconds(roundTrip.nanoseconds / Link.triesPerRoundTrip) }
 
-    /// Nothing is due when it is called, and another try is when something is left.
-    private func sendUnsent() {
-        guard let context else { return }
-        let before = unsent.bytes
-        do {
-            try context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
-                try unsent.send(to: socket) { mux.loop.giveBack($0) }
-            }
-        } catch {
-            // NIO meets an error too, and reads what the peer said last before it closes.
-            failure = Link.reason(of: error)
-            return leaveUnsent()
-        }
-        if before - unsent.bytes >= Link.leastTaken { pause = shortestPause }
-        guard !unsent.isEmpty else { return }
-        context.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in self?.retry() }
+    private func scheduleRetry() {
+        context?.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in self?.retry() }
     }
 
     private func retry() {
@@ -132,13 +130,23 @@ extension Link {
         seeToFullness()
     }
 
+    private func sendUnsent() {
+        guard let socket = openSocket else { return leaveUnsent() }
+        let before = unsent.bytes
+        do {
+            try unsent.send(to: socket) { mux.loop.giveBack($0) }
+        } catch {
+            return meet(error)
+        }
+        if before - unsent.bytes >= Link.leastTaken { pause = shortestPause }
+        if !unsent.isEmpty { scheduleRetry() }
+    }
+
     /// From now on NIO waits until the socket takes it.
     private func leaveUnsent() {
-        guard let context, !unsent.isEmpty else { return }
-        for batch in unsent.takeAll() {
-            context.write(wrapOutboundOut(batch), promise: promiseToGiveBack(batch, context))
-        }
-        context.flush()
+        guard !unsent.isEmpty else { return }
+        for batch in unsent.takeAll() { leave(batch, flush: false) }
+        context?.flush()
     }
 }
 
@@ -166,14 +174,11 @@ struct Unsent {
 
     /// Sends what the socket takes; `done` is given each batch that has left. Throws `IOError`.
     mutating func send(to socket: CInt, done: (ByteBuffer) -> Void) throws {
-        while let batch = batches.first {
-            let sent = batch.withUnsafeReadableBytes { adit_socket_send(socket, $0.baseAddress, $0.count) }
-            guard sent >= 0 else {
-                guard sent == -Int(EAGAIN) else { throw IOError(errnoCode: CInt(-sent), reason: "write") }
-                return
-            }
-            bytes -= sent
-            guard sent == batch.readableBytes else { return batches[0].moveReaderIndex(forwardBy: sent) }
+        while !batches.isEmpty {
+            let before = batches[0].readableBytes
+            let isAll = try batches[0].send(to: socket)
+            bytes -= before - batches[0].readableBytes
+            guard isAll else { return }
             done(batches.removeFirst())
         }
     }
@@ -181,5 +186,18 @@ struct Unsent {
     mutating func takeAll() -> Deque<ByteBuffer> {
         defer { self = Unsent() }
         return batches
+    }
+}
+
+extension ByteBuffer {
+    /// Sends of the readable bytes what the socket takes; whether that is all. Throws `IOError`.
+    fileprivate mutating func send(to socket: CInt) throws -> Bool {
+        let sent = withUnsafeReadableBytes { adit_socket_send(socket, $0.baseAddress, $0.count) }
+        guard sent >= 0 else {
+            guard sent == -Int(EAGAIN) else { throw IOError(errnoCode: CInt(-sent), reason: "write") }
+            return false
+        }
+        moveReaderIndex(forwardBy: sent)
+        return readableBytes == 0
     }
 }

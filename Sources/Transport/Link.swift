@@ -30,8 +30,12 @@ package final class Link: ChannelInboundHandler {
     private var silent = 0
     var failure = "connection closed by the peer"
 
+    /// The channel's descriptor, if it has one; its number is another's when the channel has closed.
+    private var socket: NIOBSDSocket.Handle?
     /// What the socket of a long link did not take yet.
     var unsent = Unsent()
+    /// Bytes that NIO keeps until the socket takes them.
+    var buffered = 0
     /// How long the socket is left alone before `unsent` is tried again.
     var pause = TimeAmount.zero
     /// The mux may have found it not writable and wait for `carrierWritable`; `limits.backlogs` counts its bytes.
@@ -56,8 +60,14 @@ package final class Link: ChannelInboundHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+            $0
+        }
         if context.channel.isActive { begin(context) }
     }
+
+    /// The descriptor, while it is the channel's.
+    var openSocket: NIOBSDSocket.Handle? { context?.channel.isActive == true ? socket : nil }
 
     package func channelActive(context: ChannelHandlerContext) {
         begin(context)

@@ -59,6 +59,10 @@ extension SecureMux {
                 result = try tls.read(into: UnsafeMutableRawBufferPointer(rebasing: scratch[end...]))
                 guard case .bytes(let count) = result else { break }
                 end += count
+                guard tls.hasInput else {
+                    result = .needsInput
+                    break
+                }
             }
             do throws(SessionError) {
                 try takeApart(UnsafeMutableRawBufferPointer(rebasing: scratch[FrameHeader.size..<end]))

@@ -127,6 +127,11 @@ final class SocketPoller {
         if due.count == 1 { adit_poller_ring(poller) }
     }
 
+    /// The bell was read, and brought this.
+    fileprivate func heard(_ count: UInt64) {
+        adit_poller_heard(poller, count)
+    }
+
     private func owner(of id: UInt64) -> (any Polled)? {
         let place = places[Int(UInt32(truncatingIfNeeded: id))]
         return place.turn == UInt32(truncatingIfNeeded: id >> 32) ? place.owner : nil
@@ -184,6 +189,8 @@ private final class Bell: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        poller.heard(bytes.getInteger(at: bytes.readerIndex, endianness: .host) ?? 0)
         poller.takeAll()
     }
 

@@ -107,6 +107,7 @@ import Darwin
     func `the memory of what waited is used again, for batches and for reads`(roundTrip: Int64) async throws {
         let (batches, size) = (16, 200_000)
         try await withScene(roundTrip: .milliseconds(roundTrip)) { scene in
+            let busy = try await scene.keepFromRest()
             for _ in 0..<batches { try await scene.write(size) }
             try await scene.on { #expect(!$0.isWritable) }
             try await scene.readAll(batches * size)
@@ -118,6 +119,7 @@ import Darwin
                 }
                 #expect(loop.takeSealed().storageCapacity == LoopContext.leastSealed)
             }
+            busy.cancel()
         }
     }
 
@@ -204,6 +206,18 @@ private final class LinkScene: @unchecked Sendable {
 
     func on<Value: Sendable>(_ body: @escaping @Sendable (Link) throws -> Value) async throws -> Value {
         try await channel.eventLoop.submit { try body(self.link.value) }.get()
+    }
+
+    /// Has the event loop see a full buffer, too large to be kept, more often than it looks for rest, however slow the machine
+    /// is: both are the event loop's tasks.
+    func keepFromRest() async throws -> RepeatedTask {
+        let pause = TimeAmount.nanoseconds(LoopContext.rest.nanoseconds / 2)
+        return try await on { link in
+            let loop = link.mux.loop
+            return self.channel.eventLoop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in
+                loop.giveBack(ByteBuffer(repeating: 0, count: LoopContext.largestKept + 1))
+            }
+        }
     }
 
     private static func byte(_ number: Int) -> UInt8 { UInt8(truncatingIfNeeded: number &* 31 &+ number >> 8) }

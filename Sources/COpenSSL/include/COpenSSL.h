@@ -40,6 +40,8 @@ adit_pipe *adit_pipe_connect(SSL *ssl);
 bool adit_pipe_feed(adit_pipe *pipe, const void *bytes, size_t count);
 /// Forgets what was fed and not consumed.
 void adit_pipe_discard_input(adit_pipe *pipe);
+/// Whether there is nothing to read, and nothing to give back either. False does not say that there is.
+bool adit_pipe_is_read(const adit_pipe *pipe);
 
 /// Lends memory for output and moves to it what is pending.
 void adit_pipe_set_region(adit_pipe *pipe, void *bytes, size_t capacity);
