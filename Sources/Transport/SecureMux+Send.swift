@@ -106,13 +106,17 @@ extension SecureMux: Flushable {
                 send(stream)
             } else if gathered >= min(room, SecureMux.batch) {
                 break
-            } else if mayAsk, gathered < turnLength.bytes, isTurnOfLine || ready.isEmpty, let stream = line.popFirst() {
+            } else if mayAsk, isWorthAsking(room), isTurnOfLine || ready.isEmpty, let stream = line.popFirst() {
                 isTurnOfLine = false
                 askedCycle = loop.cycle
                 stream.isInLine = false
                 ask(stream)
                 // What it wrote counts at once, or each newcomer's turn would let another one write.
-                if ready.last === stream { send(ready.removeLast(), atMost: room - gathered) }
+                if ready.last === stream {
+                    send(ready.removeLast(), atMost: room - gathered)
+                } else if quick.last === stream {
+                    send(quick.removeLast())
+                }
             } else if let stream = ready.popFirst() ?? quick.popFirst() {
                 isTurnOfLine = true
                 send(stream, atMost: room - gathered)
@@ -120,6 +124,11 @@ extension SecureMux: Flushable {
                 break
             }
         }
+    }
+
+    /// Whether an owner would find room for more than a little, for which he would read again and again.
+    private func isWorthAsking(_ room: Int) -> Bool {
+        gathered == 0 || gathered < turnLength.bytes && room - gathered > MuxStream.little
     }
 
     /// Bytes that go to the carrier next.

@@ -131,6 +131,20 @@ import Wire
         }
     }
 
+    /// As forwards do, which read a little where there is less room. What waits for its turn waits in memory.
+    @Test(arguments: [false, true])
+    func `owners who write more than there is room for are not told all at once`(inSession: Bool) throws {
+        try withScene(inSession) { scene in
+            let sources = try (0..<20).flatMap { try scene.sources("greedy \($0)") }
+            try scene.onLoop { _ in scene.shortenTurns() }
+            for _ in 0..<100 {
+                _ = try scene.deliver()
+                #expect(sources.count { $0.waitsForTurn } <= 2)
+            }
+            #expect(sources.allSatisfy { $0.written > 0 })
+        }
+    }
+
     private func withScene(_ inSession: Bool, _ body: (Scene) throws -> Void) throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let scene = Scene(on: group.next())
@@ -219,6 +233,11 @@ private final class Scene: @unchecked Sendable {
     /// From now on the carrier takes a batch at a time.
     func narrow() { nearCarrier.narrowFor = link?.near }
 
+    func shortenTurns() {
+        link?.near.turnLength.shorten()
+        near?.turnLength.shorten()
+    }
+
     func makeRoom() {
         nearCarrier.room = .max
         link?.near.carrierWritable()
@@ -271,12 +290,14 @@ private final class Scene: @unchecked Sendable {
     }
 }
 
-/// Whenever it is told, it writes what its credit allows, up to a batch.
+/// Whenever it is told, it writes what its credit allows, up to a batch; if it is greedy, 50,000 bytes, or a little where there
+/// is less room, until it may not have more pending.
 private final class Source: MuxStreamDelegate, @unchecked Sendable {
     static let batch = 256 * 1024
 
     let stream: MuxStream
     private var isSilent: Bool { name.hasPrefix("silent") }
+    private var isGreedy: Bool { name.hasPrefix("greedy") }
     private(set) var written = 0
     /// Bytes that it was told to write at once, at most.
     private(set) var longestTurn = 0
@@ -291,14 +312,21 @@ private final class Source: MuxStreamDelegate, @unchecked Sendable {
 
     func forgetTurns() { longestTurn = 0 }
 
+    /// What it wrote could leave, as far as its credit goes.
+    var waitsForTurn: Bool {
+        stream.pendingBytes > 0 && stream.mux.map { $0.session.sendCredit(stream.id) > 0 } ?? false
+    }
+
     func streamWritable() {
         guard !isSilent else { return }
-        let count = min(stream.room, Source.batch)
-        #expect(count > 0)
-        longestTurn = max(longestTurn, count)
-        scene.wrote(count)
-        written += count
-        stream.write(ByteBuffer(repeating: 7, count: count))
+        repeat {
+            let count = isGreedy ? min(max(stream.room, MuxStream.little), 50_000) : min(stream.room, Source.batch)
+            #expect(count > 0)
+            longestTurn = max(longestTurn, count)
+            scene.wrote(count)
+            written += count
+            stream.write(ByteBuffer(repeating: 7, count: count))
+        } while isGreedy && stream.isWritable
         stream.awaitRoom()
     }
 
