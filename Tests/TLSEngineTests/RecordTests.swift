@@ -43,6 +43,35 @@ import Testing
         #expect(server.received == data)
     }
 
+    @Test func `that nothing is left to read is known without reading`() throws {
+        let pair = try Contexts().connected()
+        try pair.client.send(sample(100))
+        try pair.client.send(sample(50))
+        let (reader, records) = (pair.server.connection, pair.client.take())
+        var memory = [UInt8](repeating: 0, count: 60)
+        func read() throws -> (TLSConnection.ReadResult, hasMore: Bool) {
+            (try memory.withUnsafeMutableBytes { try reader.read(into: $0) }, reader.hasInput)
+        }
+
+        #expect(!reader.hasInput)
+        try records.withUnsafeBytes { bytes in
+            reader.feed(UnsafeRawBufferPointer(rebasing: bytes.dropLast()))
+            #expect(reader.hasInput)
+            try #expect(read() == (.bytes(60), hasMore: true), "the rest of a record")
+            try #expect(read() == (.bytes(40), hasMore: true), "half a record")
+            try #expect(read().0 == .needsInput)
+            reader.feed(UnsafeRawBufferPointer(rebasing: bytes.suffix(1)))
+            #expect(reader.hasInput)
+            try #expect(read() == (.bytes(50), hasMore: false))
+        }
+        pair.client.close()
+        try pair.client.take().withUnsafeBytes { bytes in
+            reader.feed(bytes)
+            #expect(reader.hasInput)
+            try #expect(read().0 == .closed)
+        }
+    }
+
     @Test func `too little room to write into is misuse, and nothing is lost`() throws {
         let pair = try Contexts().connected()
         let data = sample(1000)

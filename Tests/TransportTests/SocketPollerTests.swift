@@ -27,6 +27,22 @@ import Darwin
         }
     }
 
+    @Test("input is told however often it comes, and whatever else rings", arguments: [false, true])
+    func often(byThread: Bool) async throws {
+        try await withScene(byThread) { scene in
+            var turns = 0
+            for inputs in 0..<100 {
+                if inputs % 3 > 0 {
+                    try await scene.on { scene.askForATurn() }
+                    turns += 1
+                }
+                if inputs % 3 == 1 { try await scene.hears(inputs: inputs, turns: turns) }
+                try await scene.write("a")
+                try await scene.hears(inputs: inputs + 1, turns: turns)
+            }
+        }
+    }
+
     @Test("the end of the peer's half comes with its input", arguments: [false, true])
     func end(byThread: Bool) async throws {
         try await withScene(byThread) { scene in
@@ -215,6 +231,14 @@ private final class Scene: @unchecked Sendable, Polled {
             if self.heard == what { promise.succeed() } else { self.awaited = (what, promise) }
         }
         try? await promise.futureResult.get()
+    }
+
+    /// Until so much was heard, in whatever order.
+    func hears(inputs: Int, turns: Int) async throws {
+        while try await on({ (self.heard.count { $0 == .input }, self.heard.count { $0 == [] }) }) != (inputs, turns) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
     }
 
     /// Until all that there is to tell by now has been told.

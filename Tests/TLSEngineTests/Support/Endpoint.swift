@@ -79,7 +79,9 @@ final class Endpoint {
             let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: readSize, alignment: 1)
             defer { bytes.deallocate() }
             switch try connection.read(into: bytes) {
-            case .bytes(let count): received += bytes[..<count]
+            case .bytes(let count):
+                received += bytes[..<count]
+                guard connection.hasInput else { return }
             case .needsInput: return
             case .closed:
                 isClosed = true
