@@ -90,7 +90,8 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MuxTests", ["Mux", "Wire"]),
         tests("TLSEngineTests", ["TLSEngine", "COpenSSL"]),
-        tests("TransportTests", ["Transport", "TLSEngine", "COpenSSL", "Mux", "Wire", nioCore, nioPosix]),
+        tests(
+            "TransportTests", ["Transport", "TLSEngine", "COpenSSL", "CPoller", "Mux", "Wire", nioCore, nioPosix]),
         tests("TokensTests", ["Tokens"]),
         tests("RelayTests", ["Relay", "Wire", nioCore]),
         tests("EndToEndModuleTests", ["EndToEnd", "Transport", "TLSEngine", "Mux", "Wire", nioCore, nioPosix]),

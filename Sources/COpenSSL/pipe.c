@@ -29,10 +29,13 @@ static void keep_buffers(adit_pipe *pipe, bool keep) {
     if (pipe->keeps_buffers == keep)
         return;
     pipe->keeps_buffers = keep;
-    if (keep)
+    if (keep) {
         SSL_clear_mode(pipe->ssl, SSL_MODE_RELEASE_BUFFERS);
-    else
+        // OpenSSL 3.2 and later hand on to the record layer only what is set.
+        SSL_set_mode(pipe->ssl, 0);
+    } else {
         SSL_set_mode(pipe->ssl, SSL_MODE_RELEASE_BUFFERS);
+    }
 }
 
 bool adit_pipe_feed(adit_pipe *pipe, const void *bytes, size_t count) {
@@ -51,7 +54,7 @@ void adit_pipe_discard_input(adit_pipe *pipe) {
     pipe->input_count = 0;
 }
 
-bool adit_pipe_is_read(const adit_pipe *pipe) {
+bool adit_pipe_is_empty(const adit_pipe *pipe) {
     return pipe->input_count == 0 && !pipe->keeps_buffers && !SSL_has_pending(pipe->ssl);
 }
 

@@ -74,8 +74,8 @@ package final class TLSConnection {
     // MARK: - Input
 
     /// Lends ciphertext to the engine. The memory must stay valid until `handshake` or `read` next reports `needsInput`,
-    /// `closed` or an error, or `hasInput` is false; by then all of it is consumed, for OpenSSL keeps partial records itself. To feed again before
-    /// that is misuse, which the next call throws. After the peer's close_notify or a failure, input is ignored.
+    /// `closed` or an error, or `hasInput` is false; by then all of it is consumed, for OpenSSL keeps partial records itself. To
+    /// feed again before that is misuse, which the next call throws. After the peer's close_notify or a failure, input is ignored.
     package func feed(_ ciphertext: UnsafeRawBufferPointer) {
         if case .failed = state { return }
         guard !ciphertext.isEmpty else { return }
@@ -176,7 +176,7 @@ package final class TLSConnection {
     }
 
     /// False if `read` would find that it needs input, which OpenSSL takes as long to say as to open a small record.
-    package var hasInput: Bool { !adit_pipe_is_read(pipe) }
+    package var hasInput: Bool { !adit_pipe_is_empty(pipe) }
 
     /// Opens at most one record (16 KiB) into `plaintext`, which must not be empty; what does not fit is kept for the next call.
     /// Answers to the peer (a key update) may appear in `pendingOutput`, or go with the next `write`. Throws `.alert`,

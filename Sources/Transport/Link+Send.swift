@@ -18,7 +18,7 @@ extension Link: Carrier {
         if !unsent.isEmpty {
             if !unsent.append(ciphertext) { mux.loop.giveBack(ciphertext) }
         } else if buffered > 0 {
-            leave(ciphertext)
+            handOver(ciphertext)
         } else {
             send(ciphertext)
         }
@@ -27,43 +27,55 @@ extension Link: Carrier {
 
     /// Past NIO, whose way to the socket takes as long again as the system call does for a few bytes.
     private func send(_ ciphertext: ByteBuffer) {
-        guard let socket = openSocket else { return leave(ciphertext) }
+        guard let socket = openSocket else { return handOver(ciphertext) }
         var rest = ciphertext
         do {
             if try rest.send(to: socket) { return mux.loop.giveBack(rest) }
         } catch {
-            return meet(error, with: rest)
+            return failed(error) { handOver(rest) }
         }
-        guard isLong else { return leave(rest) }
+        guard isLong else { return handOver(rest) }
         pause = shortestPause
         unsent.append(rest)
         scheduleRetry()
     }
 
-    /// NIO meets an error too, and reads what the peer said last before it closes.
-    private func meet(_ error: any Error, with rest: ByteBuffer? = nil) {
-        failure = Link.reason(of: error)
-        if let rest { leave(rest) } else { leaveUnsent() }
+    /// NIO meets the error too, and reads what the peer said last before it closes; but the socket says only once that it was
+    /// reset. Of a broken pipe the peer's last words say more.
+    private func failed(_ error: any Error, handOver: () -> Void) {
+        let before = failure
+        if (error as? IOError)?.errnoCode != EPIPE { failure = Link.reason(of: error) }
+        handOver()
+        if context?.channel.isActive == true { failure = before }
     }
 
-    /// NIO keeps it until the socket takes it: of a few bytes behind others a copy, or each pong for a peer that does not
-    /// read would hold a large buffer. One that is large comes back, for memory that is new to the process costs a fault for
-    /// each page.
-    private func leave(_ batch: ByteBuffer, flush: Bool = true) {
+    /// From now on NIO waits until the socket takes it.
+    private func handOver(_ batch: ByteBuffer) {
+        keepInNIO(batch)
+        context?.flush()
+    }
+
+    /// Of a few bytes NIO keeps a copy, or each pong for a peer that does not read would hold a large buffer.
+    private func keepInNIO(_ batch: ByteBuffer) {
         guard let context else { return }
+        hasHandedOver = true
         let loop = mux.loop
-        let count = batch.readableBytes
-        let isCopied = buffered > 0 && batch.writerIndex < LoopContext.leastSealed
-        buffered += count
-        let left = context.eventLoop.makePromise(of: Void.self)
-        left.futureResult.assumeIsolated().whenComplete { _ in
-            self.buffered -= count
-            if !isCopied { loop.giveBack(batch) }
+        guard batch.writerIndex >= LoopContext.leastSealed else {
+            context.write(wrapOutboundOut(ByteBuffer(bytes: batch.readableBytesView)), promise: nil)
+            return loop.giveBack(batch)
         }
-        context.write(
-            wrapOutboundOut(isCopied ? ByteBuffer(bytes: batch.readableBytesView) : batch), promise: left)
-        if isCopied { loop.giveBack(batch) }
-        if flush { context.flush() }
+        // A large one comes back: memory that is new to the process costs a fault for each page.
+        let left = context.eventLoop.makePromise(of: Void.self)
+        left.futureResult.assumeIsolated().whenComplete { _ in loop.giveBack(batch) }
+        context.write(wrapOutboundOut(batch), promise: left)
+    }
+
+    /// Bytes that NIO holds for the socket; 0 for one that is closed.
+    var buffered: Int {
+        guard hasHandedOver else { return 0 }
+        let count = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        hasHandedOver = count > 0
+        return count
     }
 
     /// Tells the mux that there is room again; keeps the books while there is none.
@@ -90,7 +102,7 @@ extension Link: Carrier {
     /// A full close throws away what NIO has not written yet, so it waits for that, but not for ever.
     package func close() {
         guard let context else { return }
-        leaveUnsent()
+        handOverUnsent()
         let channel = context.channel
         let grace = context.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
@@ -126,26 +138,25 @@ extension Link {
     private func retry() {
         guard !unsent.isEmpty else { return }
         pause = pause * 2
-        if isLong, pause <= roundTrip { sendUnsent() } else { leaveUnsent() }
+        if isLong, pause <= roundTrip { sendUnsent() } else { handOverUnsent() }
         seeToFullness()
     }
 
     private func sendUnsent() {
-        guard let socket = openSocket else { return leaveUnsent() }
+        guard let socket = openSocket else { return handOverUnsent() }
         let before = unsent.bytes
         do {
             try unsent.send(to: socket) { mux.loop.giveBack($0) }
         } catch {
-            return meet(error)
+            return failed(error) { handOverUnsent() }
         }
         if before - unsent.bytes >= Link.leastTaken { pause = shortestPause }
         if !unsent.isEmpty { scheduleRetry() }
     }
 
-    /// From now on NIO waits until the socket takes it.
-    private func leaveUnsent() {
+    private func handOverUnsent() {
         guard !unsent.isEmpty else { return }
-        for batch in unsent.takeAll() { leave(batch, flush: false) }
+        for batch in unsent.takeAll() { keepInNIO(batch) }
         context?.flush()
     }
 }

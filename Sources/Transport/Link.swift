@@ -34,8 +34,8 @@ package final class Link: ChannelInboundHandler {
     private var socket: NIOBSDSocket.Handle?
     /// What the socket of a long link did not take yet.
     var unsent = Unsent()
-    /// Bytes that NIO keeps until the socket takes them.
-    var buffered = 0
+    /// NIO may hold bytes for the socket.
+    var hasHandedOver = false
     /// How long the socket is left alone before `unsent` is tried again.
     var pause = TimeAmount.zero
     /// The mux may have found it not writable and wait for `carrierWritable`; `limits.backlogs` counts its bytes.

@@ -126,9 +126,10 @@ extension SecureMux: Flushable {
         }
     }
 
-    /// Whether an owner would find room for more than a little, for which he would read again and again.
+    /// Whether there is room for a good part of a turn: who is asked for the last of a batch, again and again, would have less
+    /// than the others, and read a little at a time. Twice half a window fills a batch.
     private func isWorthAsking(_ room: Int) -> Bool {
-        gathered == 0 || gathered < turnLength.bytes && room - gathered > MuxStream.little
+        gathered == 0 || gathered < turnLength.bytes && room - gathered >= turnLength.bytes * 3 / 8
     }
 
     /// Bytes that go to the carrier next.

@@ -145,6 +145,26 @@ import Wire
         }
     }
 
+    @Test(arguments: [false, true])
+    func `what little an owner writes counts at once`(inSession: Bool) throws {
+        try withScene(inSession) { scene in
+            let sources = try (0..<100).flatMap { try scene.sources("modest \($0)") }
+            try scene.deliverAll { sources.allSatisfy { $0.written > 100_000 } }
+            #expect(sources.allSatisfy { $0.written > 100_000 })
+            #expect(scene.mostInACycle <= 2 * Source.batch)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `where there is little room in all, somebody is told all the same`(inSession: Bool) throws {
+        try withScene(inSession) { scene in
+            scene.nearCarrier.room = 1000
+            let sources = try scene.sources("greedy", "greedy too")
+            try scene.deliverAll { sources.contains { $0.written > 0 } }
+            #expect(sources.contains { $0.written > 0 })
+        }
+    }
+
     private func withScene(_ inSession: Bool, _ body: (Scene) throws -> Void) throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let scene = Scene(on: group.next())
@@ -282,7 +302,10 @@ private final class Scene: @unchecked Sendable {
     private func settle() throws {
         var cycle: UInt64 = 0
         var unchanged = 0
+        var looks = 0
         while unchanged < 3 {
+            looks += 1
+            try #require(looks < 10_000, "it does not come to rest")
             let now = try onLoop { LoopContext.of($0).cycle }
             unchanged = now == cycle ? unchanged + 1 : 0
             cycle = now
@@ -290,14 +313,15 @@ private final class Scene: @unchecked Sendable {
     }
 }
 
-/// Whenever it is told, it writes what its credit allows, up to a batch; if it is greedy, 50,000 bytes, or a little where there
-/// is less room, until it may not have more pending.
+/// Whenever it is told, it writes what its credit allows, up to a batch; if it is modest, 10,000 bytes of that; if it is greedy,
+/// 50,000 bytes, or a little where there is less room, until it may not have more pending.
 private final class Source: MuxStreamDelegate, @unchecked Sendable {
     static let batch = 256 * 1024
 
     let stream: MuxStream
     private var isSilent: Bool { name.hasPrefix("silent") }
     private var isGreedy: Bool { name.hasPrefix("greedy") }
+    private var isModest: Bool { name.hasPrefix("modest") }
     private(set) var written = 0
     /// Bytes that it was told to write at once, at most.
     private(set) var longestTurn = 0
@@ -320,7 +344,8 @@ private final class Source: MuxStreamDelegate, @unchecked Sendable {
     func streamWritable() {
         guard !isSilent else { return }
         repeat {
-            let count = isGreedy ? min(max(stream.room, MuxStream.little), 50_000) : min(stream.room, Source.batch)
+            let most = isModest ? 10_000 : isGreedy ? 50_000 : Source.batch
+            let count = min(isGreedy ? max(stream.room, MuxStream.little) : stream.room, most)
             #expect(count > 0)
             longestTurn = max(longestTurn, count)
             scene.wrote(count)

@@ -1,3 +1,4 @@
+import CPoller
 import NIOCore
 import NIOPosix
 import Testing
@@ -130,6 +131,41 @@ import Darwin
         }
         try await group.shutdownGracefully()
         #expect(scene.hasEnded)
+    }
+}
+
+/// A set without an event loop, which would ask again where the kernel refuses.
+@Suite struct PollerBellTests {
+    @Test func `the kernel is never asked for too much, whoever rings`() throws {
+        var error: CInt = 0
+        let poller = try #require(adit_poller_make(false, &error))
+        defer { adit_poller_free(poller) }
+        let bell = adit_poller_bell(poller)
+        defer { close(bell) }
+        let (near, far) = try makeSocketPair()
+        defer {
+            close(near)
+            close(far)
+        }
+        #expect(adit_poller_add(poller, near, 1) == 0 && adit_poller_arm(poller) == 0)
+        var event = adit_poller_event()
+        var byte: UInt8 = 0
+        // What the kernel holds of requests that are over grows with the number of processors.
+        let turns = 500 + 100 * System.coreCount
+        for turn in 0..<2 * turns {
+            // First by hand alone, then either or both.
+            let (isRung, hasInput) = turn < turns ? (true, false) : (turn % 3 != 0, turn % 3 != 1)
+            if isRung { adit_poller_ring(poller) }
+            if hasInput { #expect(send(far, "x", 1, 0) == 1) }
+            var watched = pollfd(fd: bell, events: Int16(POLLIN), revents: 0)
+            try #require(poll(&watched, 1, 10_000) == 1, "turn \(turn)")
+            var count: UInt64 = 0
+            _ = read(bell, &count, MemoryLayout.size(ofValue: count))
+            adit_poller_heard(poller, count)
+            #expect(adit_poller_take(poller, &event, 1) == (hasInput ? 1 : 0))
+            #expect(!hasInput || recv(near, &byte, 1, 0) == 1)
+            try #require(adit_poller_arm(poller) == 0, "turn \(turn)")
+        }
     }
 }
 

@@ -41,7 +41,7 @@ bool adit_pipe_feed(adit_pipe *pipe, const void *bytes, size_t count);
 /// Forgets what was fed and not consumed.
 void adit_pipe_discard_input(adit_pipe *pipe);
 /// Whether there is nothing to read, and nothing to give back either. False does not say that there is.
-bool adit_pipe_is_read(const adit_pipe *pipe);
+bool adit_pipe_is_empty(const adit_pipe *pipe);
 
 /// Lends memory for output and moves to it what is pending.
 void adit_pipe_set_region(adit_pipe *pipe, void *bytes, size_t capacity);

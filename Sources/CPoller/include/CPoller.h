@@ -53,7 +53,8 @@ int adit_poller_add(adit_poller *poller, int socket, uint64_t id);
 /// - what: of ADIT_POLLER_INPUT and ADIT_POLLER_OUTPUT.
 int adit_poller_watch(adit_poller *poller, int socket, uint64_t id, uint32_t what);
 
-/// To be told what was read from the bell, if that was 8 bytes: on Linux they are the number of its rings.
+/// What was read from the bell: on Linux 8 bytes, the number of its rings. To be called each time, before the set is armed
+/// again, or the bell does not ring any more.
 void adit_poller_heard(adit_poller *poller, uint64_t count);
 
 /// Has the bell ring, once, when there is something to take; at once if there is already. Call it at first, and when what
