@@ -29,13 +29,11 @@ final class LoopContext: @unchecked Sendable {
     /// What a buffer for ciphertext holds at least: two records.
     static let leastSealed = 32 * 1024
 
-    /// What is kept of buffers for reads and batches, in bytes: as much as a read cycle with many busy links has out.
-    static let mostKept = 16 * 1024 * 1024
-    /// Of a single one; a full batch has grown to that.
+    /// What a buffer that is kept has at most, in bytes; a full batch has grown to that.
     static let largestKept = 2 * readSize
 
-    /// After one to two of these without a full buffer, an event loop keeps none. The turns of one of a thousand busy
-    /// processes of a small machine are a second apart.
+    /// Buffers that were not needed for so long are let go, and all of them after one to two of these without a full one. The
+    /// turns of one of a thousand busy processes of a small machine are a second apart.
     static let rest = TimeAmount.seconds(2)
 
     private static let restAwaited = Atomic(0)
@@ -58,10 +56,11 @@ final class LoopContext: @unchecked Sendable {
     private var full: [SecureMux] = []
     private var scratch: [UnsafeMutableRawBufferPointer] = []
     private var staging: [UnsafeMutableRawBufferPointer] = []
-    private var sealed: [ByteBuffer] = []
-    private var reads: [ByteBuffer] = []
-    /// Bytes of memory in both.
-    private var kept = 0
+    private var sealed: Deque<ByteBuffer> = []
+    private var reads: Deque<ByteBuffer> = []
+    /// Bytes of memory in both, and the least of it since the last look.
+    private(set) var kept = 0 { didSet { leastKept = min(leastKept, kept) } }
+    private var leastKept = 0
     /// Those that came back with more than a ping.
     private var fullBuffers: UInt64 = 0
     private var isRestAwaited = false {
@@ -138,15 +137,11 @@ final class LoopContext: @unchecked Sendable {
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
     /// read or write returns. What is too small to come from there is not kept. A batch may have grown to `readSize`.
     func giveBack(_ buffer: consuming ByteBuffer) {
-        if buffer.writerIndex >= LoopContext.leastSealed {
-            fullBuffers &+= 1
-            awaitRest()
-        }
+        let isFull = buffer.writerIndex >= LoopContext.leastSealed
+        if isFull { fullBuffers &+= 1 }
+        if isFull || kept > LoopContext.largestKept { awaitRest() }
         let capacity = buffer.storageCapacity
-        guard LoopContext.leastSealed...LoopContext.largestKept ~= capacity, kept + capacity <= LoopContext.mostKept
-        else {
-            return
-        }
+        guard LoopContext.leastSealed...LoopContext.largestKept ~= capacity else { return }
         kept += capacity
         if capacity == LoopContext.readSize { reads.append(buffer) } else { sealed.append(buffer) }
     }
@@ -157,11 +152,15 @@ final class LoopContext: @unchecked Sendable {
         lookForRest()
     }
 
-    /// Lets go of all that is kept once the event loop has come to rest.
+    /// Lets go of what was not needed since the last look, and of everything once the event loop has come to rest.
     private func lookForRest() {
         let seen = fullBuffers
+        leastKept = kept
         eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
-            guard self.fullBuffers == seen else { return self.lookForRest() }
+            guard self.fullBuffers == seen else {
+                self.letGo(self.leastKept)
+                return self.lookForRest()
+            }
             for buffer in self.scratch + self.staging { buffer.deallocate() }
             self.scratch.removeAll()
             self.staging.removeAll()
@@ -170,6 +169,12 @@ final class LoopContext: @unchecked Sendable {
             self.kept = 0
             self.isRestAwaited = false
         }
+    }
+
+    /// Lets go of so many bytes of what is kept, of what came back first. What is for reads serves both.
+    private func letGo(_ bytes: Int) {
+        let rest = kept - bytes
+        while kept > rest, let buffer = sealed.popFirst() ?? reads.popFirst() { kept -= buffer.storageCapacity }
     }
 
     // MARK: Read cycles

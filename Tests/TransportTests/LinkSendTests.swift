@@ -214,14 +214,17 @@ private final class LinkScene: @unchecked Sendable {
         try await channel.eventLoop.submit { try body(self.link.value) }.get()
     }
 
-    /// Has the event loop see a full buffer, too large to be kept, more often than it looks for rest, however slow the machine
-    /// is: both are the event loop's tasks.
+    /// Has the event loop see a full buffer, too large to be kept, and need all that it keeps, more often than it looks for
+    /// rest, however slow the machine is: both are the event loop's tasks.
     func keepFromRest() async throws -> RepeatedTask {
         let pause = TimeAmount.nanoseconds(LoopContext.rest.nanoseconds / 2)
         return try await on { link in
             let loop = link.mux.loop
             return self.channel.eventLoop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in
                 loop.giveBack(ByteBuffer(repeating: 0, count: LoopContext.largestKept + 1))
+                var needed: [ByteBuffer] = []
+                while loop.kept > 0 { needed.append(loop.takeSealed()) }
+                for buffer in needed { loop.giveBack(buffer) }
             }
         }
     }
