@@ -11,10 +11,10 @@ import subprocess
 import tempfile
 import time
 
-from . import chains, fleet, loads, longlink, services
+from . import chains, fleet, handshakes, loads, longlink, services
 from .processes import Processes, StartFailure, cpu_seconds, free_port, memory_bytes
 
-FLEET = pathlib.Path(fleet.__file__)
+FLEET, HANDSHAKES = pathlib.Path(fleet.__file__), pathlib.Path(handshakes.__file__)
 
 
 class Bench:
@@ -205,12 +205,22 @@ def fleet_of_agents(bench):
             bench.add("adit", "relay KiB per idle agent", (memory_bytes(relay, "Anonymous")["relay"] - memory) / count / 1024)
             bench.add("adit", "registrations /s", count / registered["seconds"])
             bench.add("adit", "registrations per CPU-s of the relay", count / used)
+            bench.add("openssl", "TLS handshakes per CPU-s, the server's part", handshakes_alone(adit, relay_cpu))
             # Longer than a silent link lives: those that are still there answered their pings.
             time.sleep(0 if bench.options.quick else 25)
             alive = loads.last_json(*agents.communicate(timeout=20))["alive"]
         bench.add("adit", "agents alive after the hold", alive)
         if alive != count:
             bench.failed("hold", f"{count - alive} of {count} links ended")
+
+
+def handshakes_alone(adit, cpus):
+    """How many OpenSSL does in a second of CPU time when there is no relay behind it."""
+    command = [*services.PYTHON, HANDSHAKES, adit.folder / "fleet" / "identity.pem", 1000]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, cpus), timeout=120)
+    answer = loads.last_json(done.stdout, done.stderr)
+    return answer["handshakes"] / answer["seconds"]
 
 
 @contextlib.contextmanager
