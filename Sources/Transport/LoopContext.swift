@@ -23,22 +23,16 @@ final class LoopContext: @unchecked Sendable {
     /// Small frames gathered into one TLS record.
     static let stagingSize = 16 * 1024
 
-    /// What one read may bring: large enough that it empties what a fast sender has queued; see Docs/PERFORMANCE.md.
-    static let readSize = 256 * 1024
-
-    /// What a buffer for ciphertext holds at least: two records.
-    static let leastSealed = 32 * 1024
-
-    /// What a buffer that is kept has at most, in bytes; a full batch has grown to that.
-    static let largestKept = 2 * readSize
-
-    /// Buffers that were not needed for so long are let go, and all of them after one to two of these without a full one. The
-    /// turns of one of a thousand busy processes of a small machine are a second apart.
+    /// How often an event loop looks for memory that it has not needed since. After one to two of these without a full buffer
+    /// it keeps none. The turns of one of a thousand busy processes of a small machine are a second apart.
     static let rest = TimeAmount.seconds(2)
+    /// Staging buffers that it keeps without looking.
+    static let fewStaged = 32
 
     private static let restAwaited = Atomic(0)
 
-    /// Whether an event loop of this process awaits rest: it has had a full buffer within the last two to four seconds.
+    /// Whether an event loop of this process awaits rest: it has had a full buffer within the last two to four seconds, or
+    /// keeps more than a little memory.
     static var anyAwaitsRest: Bool { restAwaited.load(ordering: .relaxed) > 0 }
 
     /// What windows of the event loop's sessions may grow by together, in bytes.
@@ -55,12 +49,8 @@ final class LoopContext: @unchecked Sendable {
     var receiving = 0
     private var full: [SecureMux] = []
     private var scratch: [UnsafeMutableRawBufferPointer] = []
-    private var staging: [UnsafeMutableRawBufferPointer] = []
-    private var sealed: Deque<ByteBuffer> = []
-    private var reads: Deque<ByteBuffer> = []
-    /// Bytes of memory in both, and the least of it since the last look.
-    private(set) var kept = 0 { didSet { leastKept = min(leastKept, kept) } }
-    private var leastKept = 0
+    private(set) var staging: [UnsafeMutableRawBufferPointer] = []
+    private(set) var buffers = BufferPool()
     /// Those that came back with more than a ping.
     private var fullBuffers: UInt64 = 0
     private var isRestAwaited = false {
@@ -114,37 +104,25 @@ final class LoopContext: @unchecked Sendable {
 
     func giveBack(staging buffer: UnsafeMutableRawBufferPointer) {
         staging.append(buffer)
+        if keepsMuch { awaitRest() }
     }
 
     /// A buffer for ciphertext, which may grow to a batch.
-    func takeSealed() -> ByteBuffer {
-        guard var buffer = sealed.popLast() ?? reads.popLast() else {
-            return ByteBufferAllocator().buffer(capacity: LoopContext.leastSealed)
-        }
-        kept -= buffer.storageCapacity
-        buffer.clear()
-        return buffer
-    }
+    func takeSealed() -> ByteBuffer { buffers.takeSealed() }
 
-    /// A buffer of `readSize` to read into.
-    func takeRead() -> ByteBuffer {
-        guard var buffer = reads.popLast() else { return ByteBufferAllocator().buffer(capacity: LoopContext.readSize) }
-        kept -= buffer.storageCapacity
-        buffer.clear()
-        return buffer
-    }
+    /// A buffer of `BufferPool.readSize` to read into.
+    func takeRead() -> ByteBuffer { buffers.takeRead() }
 
     /// Takes back what `takeRead` or `takeSealed` gave, from the last who holds it but for NIO, which lets go when the
-    /// read or write returns. What is too small to come from there is not kept. A batch may have grown to `readSize`.
+    /// read or write returns.
     func giveBack(_ buffer: consuming ByteBuffer) {
-        let isFull = buffer.writerIndex >= LoopContext.leastSealed
+        let isFull = buffer.writerIndex >= BufferPool.leastSealed
         if isFull { fullBuffers &+= 1 }
-        if isFull || kept > LoopContext.largestKept { awaitRest() }
-        let capacity = buffer.storageCapacity
-        guard LoopContext.leastSealed...LoopContext.largestKept ~= capacity else { return }
-        kept += capacity
-        if capacity == LoopContext.readSize { reads.append(buffer) } else { sealed.append(buffer) }
+        buffers.giveBack(buffer)
+        if isFull || keepsMuch { awaitRest() }
     }
+
+    private var keepsMuch: Bool { buffers.kept > BufferPool.largest || staging.count > LoopContext.fewStaged }
 
     private func awaitRest() {
         guard !isRestAwaited else { return }
@@ -152,29 +130,18 @@ final class LoopContext: @unchecked Sendable {
         lookForRest()
     }
 
-    /// Lets go of what was not needed since the last look, and of everything once the event loop has come to rest.
+    /// Lets go of what was not needed, and of all that is kept once the event loop has come to rest.
     private func lookForRest() {
         let seen = fullBuffers
-        leastKept = kept
         eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
-            guard self.fullBuffers == seen else {
-                self.letGo(self.leastKept)
-                return self.lookForRest()
-            }
+            self.buffers.letGoOfUnneeded()
+            guard self.fullBuffers == seen, self.buffers.kept <= BufferPool.largest else { return self.lookForRest() }
             for buffer in self.scratch + self.staging { buffer.deallocate() }
             self.scratch.removeAll()
             self.staging.removeAll()
-            self.sealed.removeAll()
-            self.reads.removeAll()
-            self.kept = 0
+            self.buffers.removeAll()
             self.isRestAwaited = false
         }
-    }
-
-    /// Lets go of so many bytes of what is kept, of what came back first. What is for reads serves both.
-    private func letGo(_ bytes: Int) {
-        let rest = kept - bytes
-        while kept > rest, let buffer = sealed.popFirst() ?? reads.popFirst() { kept -= buffer.storageCapacity }
     }
 
     // MARK: Read cycles

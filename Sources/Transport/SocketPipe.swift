@@ -169,7 +169,7 @@ extension SocketPipe: Polled {
     private func read(from descriptor: CInt, to stream: MuxStream) {
         var buffer = loop.takeRead()
         var received = 0
-        let most = min(max(stream.room, MuxStream.little), LoopContext.readSize)
+        let most = min(max(stream.room, MuxStream.little), BufferPool.readSize)
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { memory in
             received = adit_socket_receive(descriptor, memory.baseAddress, most)
             return max(received, 0)

@@ -117,7 +117,7 @@ import Darwin
                     #expect(loop.takeSealed().storageCapacity >= size)
                     #expect(loop.takeRead().storageCapacity >= size)
                 }
-                #expect(loop.takeSealed().storageCapacity == LoopContext.leastSealed)
+                #expect(loop.takeSealed().storageCapacity == BufferPool.leastSealed)
             }
             busy.cancel()
         }
@@ -221,9 +221,9 @@ private final class LinkScene: @unchecked Sendable {
         return try await on { link in
             let loop = link.mux.loop
             return self.channel.eventLoop.scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in
-                loop.giveBack(ByteBuffer(repeating: 0, count: LoopContext.largestKept + 1))
+                loop.giveBack(ByteBuffer(repeating: 0, count: BufferPool.largest + 1))
                 var needed: [ByteBuffer] = []
-                while loop.kept > 0 { needed.append(loop.takeSealed()) }
+                while loop.buffers.kept > 0 { needed.append(loop.takeSealed()) }
                 for buffer in needed { loop.giveBack(buffer) }
             }
         }
