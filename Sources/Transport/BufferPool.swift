@@ -10,9 +10,9 @@ struct BufferPool {
     static let leastSealed = 32 * 1024
     /// The largest buffer that is kept, in bytes; a full batch has grown to that.
     static let largest = 2 * readSize
-    /// What is kept at most, in bytes.
+    /// What an event loop keeps at most, in bytes.
     static let mostKept = 256 * 1024 * 1024
-    /// What is let go at a time: each buffer takes a system call, while nobody is served.
+    /// What it lets go at a time at most: each buffer takes a system call, while nobody is served.
     static let mostLetGo = 64 * 1024 * 1024
 
     private var sealed: Deque<ByteBuffer> = []
@@ -42,7 +42,7 @@ struct BufferPool {
         buffer.clear()
     }
 
-    /// Takes back what was lent. What is too small to come from here is not kept. A batch may have grown to `readSize`.
+    /// Takes back what was lent. What is too small to come from here is not kept.
     mutating func giveBack(_ buffer: consuming ByteBuffer) {
         let capacity = buffer.storageCapacity
         guard BufferPool.leastSealed...BufferPool.largest ~= capacity, kept + capacity <= BufferPool.mostKept
@@ -50,19 +50,19 @@ struct BufferPool {
             return
         }
         kept += capacity
+        // Which a batch may have grown to.
         if capacity == BufferPool.readSize { reads.append(buffer) } else { sealed.append(buffer) }
     }
 
-    /// Lets go of what was not needed since the last time, and came back first; for both purposes those for reads serve.
+    /// Lets go of what was not needed since the last time.
     mutating func letGoOfUnneeded() {
-        let wanted = kept - min(leastKept, BufferPool.mostLetGo)
-        while kept > wanted, let buffer = sealed.popFirst() ?? reads.popFirst() { kept -= buffer.storageCapacity }
-        leastKept = kept
+        letGo(atMost: leastKept)
     }
 
-    mutating func removeAll() {
-        sealed.removeAll()
-        reads.removeAll()
-        kept = 0
+    /// Lets go of the oldest; of batches first, because buffers for reads serve as these too.
+    mutating func letGo(atMost bytes: Int = .max) {
+        let wanted = kept - min(kept, bytes, BufferPool.mostLetGo)
+        while kept > wanted, let buffer = sealed.popFirst() ?? reads.popFirst() { kept -= buffer.storageCapacity }
+        leastKept = kept
     }
 }

@@ -16,5 +16,6 @@ package func withEventLoops(
     try await group.shutdownGracefully()
 }
 
-/// Whether an event loop of this process has moved much within the last seconds, and keeps buffers for more.
+/// Whether an event loop of this process keeps more than a little memory, most often because it has moved much within the last
+/// seconds.
 package var anEventLoopIsBusy: Bool { LoopContext.anyAwaitsRest }

@@ -55,12 +55,12 @@ extension Link: Carrier {
         context?.flush()
     }
 
-    /// Of what fills little of its buffer NIO keeps a copy, or each pong for a peer that does not read would hold a large one.
+    /// Of a few bytes NIO keeps a copy, or each pong for a peer that does not read would hold a large buffer.
     private func keepInNIO(_ batch: ByteBuffer) {
         guard let context else { return }
         hasHandedOver = true
         let loop = mux.loop
-        guard batch.readableBytes * 4 >= batch.storageCapacity else {
+        guard batch.readableBytes >= BufferPool.leastSealed else {
             context.write(wrapOutboundOut(ByteBuffer(bytes: batch.readableBytesView)), promise: nil)
             return loop.giveBack(batch)
         }

@@ -23,16 +23,17 @@ final class LoopContext: @unchecked Sendable {
     /// Small frames gathered into one TLS record.
     static let stagingSize = 16 * 1024
 
-    /// How often an event loop looks for memory that it has not needed since. After one to two of these without a full buffer
-    /// it keeps none. The turns of one of a thousand busy processes of a small machine are a second apart.
+    /// How often an event loop that keeps more than a little looks for memory that it has not needed since. After one to two of
+    /// these without a full buffer it lets go of all, `BufferPool.mostLetGo` at a time. The turns of one of a thousand busy
+    /// processes of a small machine are a second apart.
     static let rest = TimeAmount.seconds(2)
     /// Staging buffers that it keeps without looking.
     static let fewStaged = 32
 
     private static let restAwaited = Atomic(0)
 
-    /// Whether an event loop of this process awaits rest: it has had a full buffer within the last two to four seconds, or
-    /// keeps more than a little memory.
+    /// Whether an event loop of this process awaits rest: it has had a full buffer within the last two to four seconds, or more
+    /// than a little memory to let go of.
     static var anyAwaitsRest: Bool { restAwaited.load(ordering: .relaxed) > 0 }
 
     /// What windows of the event loop's sessions may grow by together, in bytes.
@@ -53,7 +54,7 @@ final class LoopContext: @unchecked Sendable {
     private(set) var buffers = BufferPool()
     /// Those that came back with more than a ping.
     private var fullBuffers: UInt64 = 0
-    private var isRestAwaited = false {
+    private(set) var isRestAwaited = false {
         didSet { LoopContext.restAwaited.add(isRestAwaited ? 1 : -1, ordering: .relaxed) }
     }
     /// Nil before `poller` was called.
@@ -134,14 +135,21 @@ final class LoopContext: @unchecked Sendable {
     private func lookForRest() {
         let seen = fullBuffers
         eventLoop.assumeIsolated().scheduleTask(in: LoopContext.rest) {
-            self.buffers.letGoOfUnneeded()
-            guard self.fullBuffers == seen, self.buffers.kept <= BufferPool.largest else { return self.lookForRest() }
-            for buffer in self.scratch + self.staging { buffer.deallocate() }
-            self.scratch.removeAll()
-            self.staging.removeAll()
-            self.buffers.removeAll()
+            guard self.fullBuffers == seen else {
+                self.buffers.letGoOfUnneeded()
+                self.letGo(of: &self.staging, but: LoopContext.fewStaged)
+                return self.lookForRest()
+            }
+            self.buffers.letGo()
+            guard self.buffers.kept == 0 else { return self.lookForRest() }
+            self.letGo(of: &self.staging, but: 0)
+            self.letGo(of: &self.scratch, but: 0)
             self.isRestAwaited = false
         }
+    }
+
+    private func letGo(of memory: inout [UnsafeMutableRawBufferPointer], but few: Int) {
+        while memory.count > few { memory.removeLast().deallocate() }
     }
 
     // MARK: Read cycles

@@ -123,7 +123,9 @@ import Darwin
         }
     }
 
-    @Test func `few bytes behind others that wait hold no large buffer`() async throws {
+    @Test(arguments: [4, BufferPool.leastSealed - 1, BufferPool.leastSealed])
+    func `few bytes behind others that wait hold no large buffer`(count: Int) async throws {
+        let isCopied = count < BufferPool.leastSealed
         try await withScene(roundTrip: .milliseconds(1)) { scene in
             try await scene.write(Self.bytes)
             try await scene.on { link in
@@ -134,11 +136,12 @@ import Darwin
                 let memory = lent.withVeryUnsafeBytes(\.baseAddress)
                 loop.giveBack(lent)
                 lent = ByteBuffer()
-                for _ in 0..<10 {
-                    var pong = loop.takeSealed()
-                    #expect(link.buffered > 0 && pong.withVeryUnsafeBytes(\.baseAddress) == memory)
-                    pong.writeString("pong")
-                    link.write(pong)
+                for number in 0..<10 {
+                    var batch = loop.takeSealed()
+                    let isSame = batch.withVeryUnsafeBytes(\.baseAddress) == memory
+                    #expect(link.buffered > 0 && isSame == (isCopied || number == 0))
+                    batch.writeRepeatingByte(1, count: count)
+                    link.write(batch)
                 }
             }
         }

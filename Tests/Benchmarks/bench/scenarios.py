@@ -211,7 +211,7 @@ def fleet_of_agents(bench):
         bench.add("adit", "agents alive after the hold", alive)
         if alive != count:
             bench.failed("hold", f"{count - alive} of {count} links ended")
-        bench.add("openssl", "TLS handshakes per CPU-s, the server's part", handshakes_alone(adit, relay_cpu))
+    bench.add("openssl", "TLS handshakes per CPU-s, the server's part", handshakes_alone(bench, relay_cpu))
 
 
 OPENSSL_CONF = """
@@ -226,23 +226,30 @@ Groups = X25519
 """
 
 
-def handshakes_alone(adit, cpus):
+def handshakes_alone(bench, cpus):
     """How many OpenSSL does in a second of CPU time when there is no relay behind it.
 
-    The others are busy with the same, as they are with the fleet while it registers: two may share a core.
+    Another CPU is busy with the same, as it is with the fleet while that registers: two may share a core.
     """
-    settings = adit.folder / "openssl.cnf"
-    settings.write_text(OPENSSL_CONF)
+    with bench.processes() as processes, contextlib.ExitStack() as running:
+        settings, adit = processes.folder / "openssl.cnf", chains.Adit(bench.options.adit, processes)
+        settings.write_text(OPENSSL_CONF)
+        adit.run("key", "generate", "--state-dir", processes.folder / "peer")
 
-    def process(where):
-        command = [*services.PYTHON, HANDSHAKES, adit.folder / "fleet" / "identity.pem", 1000]
-        started = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=os.environ | {"OPENSSL_CONF": str(settings)})
-        os.sched_setaffinity(started.pid, where)
-        return started
+        def process(where):
+            command = [*services.PYTHON, HANDSHAKES, processes.folder / "peer" / "identity.pem", 1000]
+            started = running.enter_context(subprocess.Popen(
+                [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env=os.environ | {"OPENSSL_CONF": str(settings)}))
+            running.callback(started.kill)
+            os.sched_setaffinity(started.pid, where)
+            return started
 
-    processes = [process(cpus), *(process({cpu}) for cpu in os.sched_getaffinity(0) - cpus)]
-    answer, *_ = [loads.last_json(*one.communicate(timeout=120)) for one in processes]
+        others = [{cpu} for cpu in os.sched_getaffinity(0) - cpus]
+        measured, *_ = [process(where) for where in (cpus, *others[:1])]
+        answer = loads.last_json(*measured.communicate(timeout=120))
+    if answer["suite"] not in OPENSSL_CONF:
+        raise loads.LoadFailure(f"OpenSSL does not take its settings: {answer['suite']}")
     return answer["handshakes"] / answer["seconds"]
 
 
