@@ -17,7 +17,7 @@ struct BufferPool {
 
     private var sealed: Deque<ByteBuffer> = []
     private var reads: Deque<ByteBuffer> = []
-    /// Bytes of memory in both, and the least of it since `letGoOfUnneeded` was called.
+    /// Bytes of memory in both, and the least of it since some were let go.
     private(set) var kept = 0 { didSet { leastKept = min(leastKept, kept) } }
     private var leastKept = 0
 

@@ -235,31 +235,27 @@ def handshakes_alone(bench, cpus):
         settings, adit = processes.folder / "openssl.cnf", chains.Adit(bench.options.adit, processes)
         settings.write_text(OPENSSL_CONF)
         adit.run("key", "generate", "--state-dir", processes.folder / "peer")
-
-        def process(where):
-            command = [*services.PYTHON, HANDSHAKES, processes.folder / "peer" / "identity.pem", 1000]
-            started = running.enter_context(subprocess.Popen(
-                [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                env=os.environ | {"OPENSSL_CONF": str(settings)}))
-            running.callback(started.kill)
-            os.sched_setaffinity(started.pid, where)
-            return started
-
+        identity, env = processes.folder / "peer" / "identity.pem", os.environ | {"OPENSSL_CONF": str(settings)}
         others = [{cpu} for cpu in os.sched_getaffinity(0) - cpus]
-        measured, *_ = [process(where) for where in (cpus, *others[:1])]
+        measured, *_ = [running.enter_context(confined(where, HANDSHAKES, identity, 1000, env=env))
+                        for where in (cpus, *others[:1])]
         answer = loads.last_json(*measured.communicate(timeout=120))
     if answer["suite"] not in OPENSSL_CONF:
         raise loads.LoadFailure(f"OpenSSL does not take its settings: {answer['suite']}")
     return answer["handshakes"] / answer["seconds"]
 
 
-@contextlib.contextmanager
 def fleet_process(adit, name, count, cpus):
     """`count` agents NAME-0, NAME-1 … in one process, which tells when they are registered."""
     identity = adit.folder / "fleet" / "identity.pem"
-    command = [*services.PYTHON, FLEET, adit.relay_port, name, count, identity, adit.tokens["agent"]]
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    return confined(cpus, FLEET, adit.relay_port, name, count, identity, adit.tokens["agent"])
+
+
+@contextlib.contextmanager
+def confined(cpus, program, *words, env=None):
+    """A program of the benchmark's own, on these CPUs, and ended in any case."""
+    process = subprocess.Popen([str(word) for word in (*services.PYTHON, program, *words)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     try:
         os.sched_setaffinity(process.pid, cpus)
         yield process
