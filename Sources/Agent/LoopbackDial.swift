@@ -106,17 +106,7 @@ enum Loopback {
     /// `localhost` is both families, whatever a hosts file says; everything else must be a literal.
     static func addresses(of target: HostPort) -> [SocketAddress] {
         let hosts = target.host.lowercased() == "localhost" ? ["127.0.0.1", "::1"] : [target.host]
-        return hosts.compactMap { try? SocketAddress(ipAddress: $0, port: Int(target.port)) }.filter(contains)
-    }
-
-    /// 127.0.0.0/8 (RFC 1122 §3.2.1.3) and ::1 (RFC 4291 §2.5.3).
-    static func contains(_ address: SocketAddress) -> Bool {
-        switch address {
-        // NIO prints the binary address anew, in its one canonical form.
-        case .v4: address.ipAddress?.hasPrefix("127.") == true
-        case .v6: address.ipAddress == "::1"
-        case .unixDomainSocket: false
-        }
+        return hosts.compactMap { try? SocketAddress(ipAddress: $0, port: Int(target.port)) }.filter(\.isLoopback)
     }
 }
 
