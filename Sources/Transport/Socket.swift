@@ -22,13 +22,13 @@ package enum Socket {
         try options.setOption(.recvAllocator, value: LoopReadAllocator())
     }
 
-    /// What may wait to be read on a connection within one machine, in bytes; with its bookkeeping it takes twice that of the
-    /// kernel's memory at most.
+    /// What may wait to be read on a connection within one machine, in bytes; with its bookkeeping it takes twice that of
+    /// the kernel's memory at most.
     ///
-    /// When the machine's TCP connections have filled what Linux lets them have (tcp(7), `tcp_mem`), it drops what arrives for
-    /// a socket that holds more than an average one could, and that connection, a link with all of its streams, stands
-    /// still until the sender tries again. So much is little enough for some thousand sockets, and for one stream as good
-    /// as more, because nothing is on the way.
+    /// When the machine's TCP connections have filled what Linux lets them have (tcp(7), `tcp_mem`), it drops what arrives
+    /// for a socket that holds more than an average one could, and that connection, if it is a link with all of its
+    /// streams, stands still until the sender tries again. So much is little enough for some thousand sockets, and for one
+    /// stream as good as more, because nothing is on the way. A system may allow less (`rmem_max`).
     private static let localReceiveBuffer = 208 * 1024
 
     /// Bounds what waits to be read, if both ends of the link have the same address: they are on one machine. To be called
@@ -44,8 +44,8 @@ package enum Socket {
         #endif
     }
 
-    /// A socket for a forward, or to listen for some, at or to `address`: non-blocking, and the caller's to close. On
-    /// loopback it is bounded as a link within one machine is, and so are those that a listener accepts. Throws `IOError`.
+    /// A socket to connect a forward to `address`, or to listen for forwards there: non-blocking, and the caller's to
+    /// close. On Linux and loopback, what may wait in it to be read is bounded, and in what it accepts. Throws `IOError`.
     package static func make(for address: SocketAddress) throws -> CInt {
         let descriptor = adit_socket_make(address.protocol.rawValue)
         guard descriptor >= 0 else { throw IOError(errnoCode: -descriptor, reason: "socket") }
@@ -76,22 +76,6 @@ package enum Socket {
             case AF_INET6: SocketAddress(raw.load(as: sockaddr_in6.self))
             default: nil
             }
-        }
-    }
-}
-
-extension SocketAddress {
-    /// It never leaves this machine: 127.0.0.0/8 (RFC 1122 §3.2.1.3) and ::1 (RFC 4291 §2.5.3).
-    package var isLoopback: Bool {
-        switch self {
-        case .v4(let address):
-            return UInt32(bigEndian: address.address.sin_addr.s_addr) >> 24 == 127
-        case .v6(let address):
-            return withUnsafeBytes(of: address.address.sin6_addr) {
-                $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1
-            }
-        case .unixDomainSocket:
-            return false
         }
     }
 }

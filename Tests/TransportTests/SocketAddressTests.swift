@@ -10,8 +10,8 @@ import Transport
     }
 
     @Test(arguments: [
-        "0.0.0.0", "126.255.255.255", "128.0.0.1", "1.0.0.127", "10.0.0.1", "::", "::2", "100::1", "::ffff:127.0.0.1",
-        "fe80::1",
+        "0.0.0.0", "126.255.255.255", "128.0.0.1", "1.0.0.127", "10.0.0.1", "::", "::2", "100::1", "::1:1",
+        "::127.0.0.1", "::ffff:127.0.0.1", "fe80::1",
     ])
     func `elsewhere`(address: String) throws {
         #expect(try !SocketAddress(ipAddress: address, port: 80).isLoopback)

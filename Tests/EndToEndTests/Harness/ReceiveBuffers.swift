@@ -13,7 +13,7 @@ func receiveBuffers(ofConnectionsTo port: UInt16, through launcher: [String] = [
     return output.split(separator: ",").compactMap { $0.hasPrefix("rb") ? Int($0.dropFirst(2)) : nil }
 }
 
-/// The same of a link within one machine: twice what we ask for, or what the system lets one ask for.
+/// The same of a connection within one machine: twice what we ask for, or what the system lets one ask for.
 func localReceiveBuffer() throws -> Int {
     let path = "/proc/sys/net/core/rmem_max"
     guard let most = Int(try text(of: path).prefix(while: \.isNumber)) else {
