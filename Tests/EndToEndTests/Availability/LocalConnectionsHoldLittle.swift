@@ -21,7 +21,7 @@ import Testing
         #expect(exit.count == 2 && exit.count { $0 == wanted } == 1, "\(exit)")
     }
 
-    /// Their connections have more on the way.
+    /// What comes from another machine has more on the way.
     @Test func `a port that others reach too leaves it to the kernel`() throws {
         let (entrance, _, wanted) = try buffersOfForward(local: "0.0.0.0:0")
         #expect(entrance.count == 2 && !entrance.contains(wanted), "\(entrance)")
@@ -39,11 +39,10 @@ import Testing
             let client = try tunnel.open()
             try client.send(bytes)
             #expect(try client.receive(exactly: bytes.count) == bytes)
-            defer { try? client.finishSending() }
-            return (
-                try receiveBuffers(ofConnectionsTo: tunnel.port), try receiveBuffers(ofConnectionsTo: service.port),
-                try localReceiveBuffer()
-            )
+            let entrance = try receiveBuffers(ofConnectionsTo: tunnel.port)
+            let exit = try receiveBuffers(ofConnectionsTo: service.port)
+            try client.finishSending()
+            return (entrance, exit, try localReceiveBuffer())
         }
     }
 }
