@@ -29,7 +29,7 @@ package enum Socket {
     /// for a socket that holds more than an average one could, and that connection, if it is a link with all of its
     /// streams, stands still until the sender tries again. So much is little enough for some thousand sockets, and for one
     /// stream as good as more, because nothing is on the way. A system may allow less (`rmem_max`).
-    private static let localReceiveBuffer = 208 * 1024
+    private static let localReceiveBuffer = 160 * 1024
 
     /// Bounds what waits to be read, if both ends of the link have the same address: they are on one machine. To be called
     /// when it is connected. Two containers of a machine are not seen.

@@ -19,5 +19,5 @@ func localReceiveBuffer() throws -> Int {
     guard let most = Int(try text(of: path).prefix(while: \.isNumber)) else {
         throw ProcessError("no number in \(path)")
     }
-    return 2 * min(208 << 10, most)
+    return 2 * min(160 << 10, most)
 }
