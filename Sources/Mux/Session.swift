@@ -22,7 +22,7 @@ package struct Session: Sendable {
     private let role: Role
     private let limits: Limits
     private var phase = Phase.running
-    private(set) var streams: [StreamID: Stream] = [:]
+    private(set) var streams = StreamTable<Stream>()
     private var nextLocalID: UInt32
     private var lastRemoteID: UInt32 = 0
     private(set) var unaccepted = 0
@@ -81,11 +81,10 @@ extension Session {
         if header.flags.has(.syn) {
             if let refusal = try receiveOpening(header) { return refusal }
         }
-        guard let place = streams.index(forKey: id) else {
+        guard let place = streams.place(of: id), var stream = streams.value(at: place) else {
             guard wasOpened(id) else { throw .neverOpened(id) }
             return header.payloadLength > 0 ? .discard(payload: header.payloadLength) : .none
         }
-        var stream = streams.values[place]
         if header.flags.has(.rst) {
             remove(id)
             // Payload of a frame that also resets is nobody's; it is dropped like the stream.
@@ -115,7 +114,7 @@ extension Session {
                 return .stream(event)
             }
         }
-        streams.values[place] = stream
+        streams.replace(at: place, by: stream)
         return .stream(event)
     }
 
@@ -198,10 +197,10 @@ extension Session {
 
     /// Debits `count` bytes and returns the header to put before them. Nil, and nothing debited, beyond the credit.
     package mutating func send(_ id: StreamID, count: Int) -> FrameHeader? {
-        guard let length = UInt32(exactly: count), let place = streams.index(forKey: id) else { return nil }
-        var stream = streams.values[place]
-        guard stream.take(count) else { return nil }
-        streams.values[place] = stream
+        guard let length = UInt32(exactly: count), let place = streams.place(of: id),
+            var stream = streams.value(at: place), stream.take(count)
+        else { return nil }
+        streams.replace(at: place, by: stream)
         moved(on: id)
         return FrameHeader(.data, streamID: id, length: length)
     }
@@ -229,7 +228,7 @@ extension Session {
 
     @discardableResult
     private mutating func remove(_ id: StreamID) -> Bool {
-        guard let stream = streams.removeValue(forKey: id) else { return false }
+        guard let stream = streams.removeValue(of: id) else { return false }
         if stream.acknowledgement == .owed { unaccepted -= 1 }
         grown -= stream.receiveWindow.size - Protocol.initialWindow
         return true
@@ -246,8 +245,7 @@ extension Session {
         _ id: StreamID, count: Int, now: @autoclosure () -> Int64, spare: Int = .max
     ) -> FrameHeader? {
         // Taken out and put back whole: a change in place allocates, and this is done for every frame.
-        guard let place = streams.index(forKey: id) else { return nil }
-        var stream = streams.values[place]
+        guard let place = streams.place(of: id), var stream = streams.value(at: place) else { return nil }
         stream.receiveWindow.consumed(count)
         var update: FrameHeader?
         if stream.receiveWindow.isDue {
@@ -255,7 +253,7 @@ extension Session {
             let credit = stream.receiveWindow.giveBack()
             if credit > 0 { update = FrameHeader(.windowUpdate, streamID: id, length: UInt32(credit)) }
         }
-        streams.values[place] = stream
+        streams.replace(at: place, by: stream)
         return update
     }
 

@@ -1,3 +1,4 @@
+import Mux
 import Wire
 
 /// Reads the one message that opens a stream, then hands the stream on.

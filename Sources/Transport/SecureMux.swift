@@ -48,7 +48,7 @@ package final class SecureMux: @unchecked Sendable {
     let tls: TLSConnection
     var session: Session
     var phase = Phase.handshaking
-    var streams: [StreamID: MuxStream] = [:]
+    var streams = StreamTable<MuxStream>()
     /// Held until the end, as the carrier is.
     package var delegate: (any SecureMuxDelegate)?
     var carrier: (any Carrier)?
@@ -203,7 +203,7 @@ package final class SecureMux: @unchecked Sendable {
         let carrier = carrier
         self.carrier = nil
         let orphans = streams.values
-        streams = [:]
+        streams = StreamTable()
         quick = []
         ready = []
         line = []

@@ -1,7 +1,7 @@
 /// The number of a stream within one session (yamux, "StreamID"). Zero is the session itself.
-package struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// The number on the wire.
-    package let rawValue: UInt32
+    public let rawValue: UInt32
 
     /// Any number; whether it may be opened is the session's to judge.
     package init(_ rawValue: UInt32) {
@@ -15,9 +15,10 @@ package struct StreamID: Hashable, Sendable, Comparable, CustomStringConvertible
     package var isOpenedByDialer: Bool { rawValue % 2 == 1 }
 
     /// In the order in which one side opens them.
-    package static func < (left: StreamID, right: StreamID) -> Bool {
+    public static func < (left: StreamID, right: StreamID) -> Bool {
         left.rawValue < right.rawValue
     }
 
-    package var description: String { String(rawValue) }
+    /// The number, in decimal.
+    public var description: String { String(rawValue) }
 }

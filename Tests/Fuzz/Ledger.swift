@@ -63,7 +63,8 @@ final class Ledger {
     }
 
     func check() {
-        for (id, stream) in ends[0].mux.streams {
+        for stream in ends[0].mux.streams.values {
+            let id = stream.id
             guard let peer = stream.splice?.peer, peer.splice?.peer === stream else { continue }
             if pages[0][id]?.partner == nil {
                 pages[0][id, default: Page()].partner = peer.id
