@@ -22,7 +22,7 @@ package struct Session: Sendable {
     private let role: Role
     private let limits: Limits
     private var phase = Phase.running
-    private(set) var streams = StreamTable<Stream>()
+    private(set) var streams: StreamTable<Stream>
     private var nextLocalID: UInt32
     private var lastRemoteID: UInt32 = 0
     private(set) var unaccepted = 0
@@ -44,15 +44,16 @@ package struct Session: Sendable {
     private var sharedUntil = Int64.min
     private static let sharedTime: Int64 = 300_000_000
 
-    /// A session on which nothing has happened.
-    package init(role: Role, limits: Limits = Limits()) {
-        self.init(role: role, limits: limits, firstID: role == .dialer ? 1 : 2)
+    /// A session on which nothing has happened. `secret` is any number that no peer can guess; see `StreamTable`.
+    package init(role: Role, limits: Limits = Limits(), secret: UInt64) {
+        self.init(role: role, limits: limits, secret: secret, firstID: role == .dialer ? 1 : 2)
     }
 
     /// `firstID` must be of the role's parity; anything but the lowest leaves IDs out.
-    init(role: Role, limits: Limits, firstID: UInt32) {
+    init(role: Role, limits: Limits, secret: UInt64, firstID: UInt32) {
         self.role = role
         self.limits = limits
+        streams = StreamTable(secret: secret)
         nextLocalID = firstID
     }
 

@@ -4,36 +4,34 @@ public import Wire
 ///
 /// Every frame asks for its stream several times over, and the keyed hash of a `Dictionary` takes longer than all else
 /// that is done for a small frame. Here two multiplications, by a secret number and by a known one, tell an ID's place, or
-/// the next behind it that is free: a peer, who chooses IDs, cannot tell which of them meet. At most half are taken.
+/// the next behind it that is free. At most five eighths are taken.
+///
+/// A peer, who chooses IDs, must not learn which of them meet: each session has a secret of its own, and nothing that the
+/// table tells depends on it.
 ///
 /// It is `public` and inlinable because only then is it specialized for another module's values; the general form takes
 /// longer than a `Dictionary`.
 public struct StreamTable<Value: Sendable>: Sendable {
     @usableFromInline
     struct Place: Sendable {
+        @usableFromInline var id = StreamID(0)
         /// Nil where it is free.
         @usableFromInline var value: Value?
-        @usableFromInline var id = StreamID(0)
 
         @inlinable init() {}
     }
 
     @inlinable static var fewest: Int { 4 }
 
-    /// Odd.
+    /// The secret, which is odd.
     @usableFromInline let factor: UInt64
     /// None, or a power of two of them.
     @usableFromInline var places: [Place] = []
     @usableFromInline var taken = 0
 
-    /// A table without streams. It takes no memory beyond itself.
-    @inlinable public init() {
-        self.init(factor: StreamTableSecret.factor)
-    }
-
-    @usableFromInline
-    init(factor: UInt64) {
-        self.factor = factor
+    /// A table without streams, which takes no memory beyond itself. `secret` is any number that no peer can guess.
+    @inlinable public init(secret: UInt64) {
+        factor = secret | 1
     }
 
     /// Streams that have a value.
@@ -68,16 +66,19 @@ public struct StreamTable<Value: Sendable>: Sendable {
 
     @inlinable
     mutating func replace(at place: Int, by value: Value) {
+        assert(places[place].value != nil)
         places[place].value = value
     }
 
-    /// The values of all streams, in no order.
-    @inlinable public var values: [Value] { places.compactMap(\.value) }
+    /// The values of all streams, in the order of their IDs.
+    @inlinable public var values: [Value] {
+        places.filter { $0.value != nil }.sorted { $0.id < $1.id }.compactMap(\.value)
+    }
 
     @inlinable
     mutating func insert(_ value: Value, for id: StreamID) {
         if let place = place(of: id) { return replace(at: place, by: value) }
-        if (count + 1) * 2 > places.count { resize(to: max(places.count * 2, StreamTable.fewest)) }
+        if (count + 1) * 8 > places.count * 5 { resize(to: max(places.count * 2, StreamTable.fewest)) }
         put(value, for: id)
         taken += 1
     }
@@ -92,6 +93,12 @@ public struct StreamTable<Value: Sendable>: Sendable {
         taken -= 1
         if places.count > StreamTable.fewest, count * 8 < places.count { resize(to: places.count / 2) }
         return value
+    }
+
+    /// Removes all streams.
+    @inlinable public mutating func removeAll() {
+        places = []
+        taken = 0
     }
 
     /// Moves up those behind `gap` whose search would end there.
@@ -136,14 +143,4 @@ public struct StreamTable<Value: Sendable>: Sendable {
 
     @inlinable
     func next(_ place: Int) -> Int { (place + 1) & (places.count - 1) }
-}
-
-@usableFromInline
-enum StreamTableSecret {
-    /// One for the process, as unknown to others as what `Dictionary` hashes with.
-    @usableFromInline static let factor: UInt64 = {
-        var hasher = Hasher()
-        hasher.combine("StreamTable")
-        return UInt64(bitPattern: Int64(hasher.finalize())) | 1
-    }()
 }

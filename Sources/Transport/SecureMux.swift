@@ -48,7 +48,7 @@ package final class SecureMux: @unchecked Sendable {
     let tls: TLSConnection
     var session: Session
     var phase = Phase.handshaking
-    var streams = StreamTable<MuxStream>()
+    var streams: StreamTable<MuxStream>
     /// Held until the end, as the carrier is.
     package var delegate: (any SecureMuxDelegate)?
     var carrier: (any Carrier)?
@@ -97,7 +97,9 @@ package final class SecureMux: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.tls = tls
         loop = LoopContext.of(eventLoop)
-        session = Session(role: role, limits: limits)
+        let secret = UInt64.random(in: .min ... .max)
+        session = Session(role: role, limits: limits, secret: secret)
+        streams = StreamTable(secret: secret)
         controlFrames = RateLimit(
             perSecond: limits.controlFramesPerSecond, now: Int64(bitPattern: NIODeadline.now().uptimeNanoseconds))
     }
@@ -203,7 +205,7 @@ package final class SecureMux: @unchecked Sendable {
         let carrier = carrier
         self.carrier = nil
         let orphans = streams.values
-        streams = StreamTable()
+        streams.removeAll()
         quick = []
         ready = []
         line = []

@@ -11,7 +11,7 @@ func frames(_ input: Input) {
         streams: 1 + Int(setup >> 4), unacceptedStreams: 1 + Int(setup >> 2 & 3),
         growthBudget: setup & 2 == 0 ? 0 : 700_000, largestWindow: 3 * Protocol.initialWindow)
     let role: Session.Role = setup & 1 == 0 ? .acceptor : .dialer
-    var session = Session(role: role, limits: limits)
+    var session = Session(role: role, limits: limits, secret: 1)
     var reference = Reference(isDialer: role == .dialer, limits: limits)
     var now: Int64 = 0
     while !input.isEmpty {
@@ -99,12 +99,13 @@ private func act(
 
 private func compare(_ session: Session, _ reference: Reference, _ limits: Limits) {
     expect(session.streams.count == reference.streams.count, "streams differ")
+    expect(session.streams.values.count == reference.streams.count, "streams are there that are not counted")
     expect(session.streamCount <= limits.streams, "\(session.streamCount) streams")
     expect(session.unaccepted == reference.streams.values.count { $0.isOwedAcceptance }, "unaccepted streams differ")
     expect(session.unaccepted <= limits.unacceptedStreams, "\(session.unaccepted) unaccepted streams")
     var grown = 0
     for (id, book) in reference.streams {
-        guard let stream = session.streams[id] else { return expect(false, "stream \(id) is missing") }
+        guard let stream = session.streams[id] else { fail("stream \(id) is missing") }
         let window = stream.receiveWindow
         expect(stream.sendCredit == book.sendCredit, "credit to send on \(id)")
         expect(session.sendCredit(id) == (book.hasFinished ? 0 : book.sendCredit), "credit to send on \(id)")

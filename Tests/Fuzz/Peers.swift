@@ -6,7 +6,7 @@ import Wire
 final class HonestPeer {
     private let end: FarEnd
     private let role: PeerRole
-    private var session = Session(role: .dialer)
+    private var session = Session(role: .dialer, secret: 1)
     private var inbox: [UInt8] = []
     private var hasEnded = false
     /// Of the tunnel streams, what of the first message has come; nil once it is there.

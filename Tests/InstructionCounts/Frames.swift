@@ -25,8 +25,8 @@ private struct SessionPair {
     private static let roundTrip: Int64 = 20_000_000
     private static let timePerFrame: Int64 = 10_000
 
-    private var dialer = Session(role: .dialer)
-    private var acceptor = Session(role: .acceptor)
+    private var dialer = Session(role: .dialer, secret: 1)
+    private var acceptor = Session(role: .acceptor, secret: 1)
     private var now: Int64 = 0
     private(set) var received = 0
 

@@ -111,7 +111,7 @@ struct StreamTests {
     @Test("opening fails once IDs run out, and goes no further", arguments: [Session.Role.dialer, .acceptor])
     func exhaustion(role: Session.Role) throws {
         let last: UInt32 = role == .dialer ? .max - 2 : .max - 3
-        var session = Session(role: role, limits: Limits(), firstID: last)
+        var session = Session(role: role, limits: Limits(), secret: 1, firstID: last)
         #expect(try session.open().0.rawValue == last)
         for _ in 0..<3 {
             #expect(throws: OpenError.streamIDsExhausted) { try session.open() }
