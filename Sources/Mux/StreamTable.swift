@@ -21,7 +21,7 @@ public struct StreamTable<Value: Sendable>: Sendable {
         @inlinable init() {}
     }
 
-    @inlinable static var fewest: Int { 4 }
+    @inlinable static var fewest: Int { 2 }
 
     /// The secret, which is odd.
     @usableFromInline let factor: UInt64
