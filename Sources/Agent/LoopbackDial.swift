@@ -20,15 +20,8 @@ struct LoopbackDial {
 
     init(_ target: HostPort, on eventLoop: any EventLoop) {
         self.target = target
-        addresses = LoopbackDial.addresses(of: target)
+        addresses = target.loopbackAddresses
         self.eventLoop = eventLoop
-    }
-
-    /// The target's addresses, as far as they are on loopback. `localhost` is both families, whatever a hosts file says;
-    /// everything else must be a literal.
-    static func addresses(of target: HostPort) -> [SocketAddress] {
-        let hosts = target.host.lowercased() == "localhost" ? ["127.0.0.1", "::1"] : [target.host]
-        return hosts.compactMap { try? SocketAddress(ipAddress: $0, port: Int(target.port)) }.filter(\.isLoopback)
     }
 
     /// Calls `done` on the event loop, perhaps before it returns, with what to tell the client or with the descriptor of a

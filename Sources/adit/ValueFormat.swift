@@ -1,15 +1,8 @@
 import Logging
 import TLSEngine
 import Tokens
+import Transport
 import Wire
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// What an option takes: the text's meaning, and the words that say what was expected.
 struct ValueFormat<Value> {
@@ -82,20 +75,8 @@ extension ValueFormat<HostPort> {
                 to its own machine only
                 """
         ) { text in
-            address.parse(text).flatMap { $0.isLoopback ? $0 : nil }
+            address.parse(text).flatMap { $0.loopbackAddresses.isEmpty ? nil : $0 }
         }
-    }
-}
-
-extension HostPort {
-    fileprivate var isLoopback: Bool {
-        var ip4 = in_addr()
-        if unsafe inet_pton(AF_INET, host, &ip4) == 1 { return UInt32(bigEndian: ip4.s_addr) >> 24 == 127 }
-        var ip6 = in6_addr()
-        if unsafe inet_pton(AF_INET6, host, &ip6) == 1 {
-            return unsafe withUnsafeBytes(of: ip6) { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 }
-        }
-        return host.lowercased() == "localhost"
     }
 }
 

@@ -1,4 +1,5 @@
 package import NIOCore
+package import Wire
 
 extension SocketAddress {
     /// Whether it is an address of this machine that never leaves it: 127.0.0.0/8 (RFC 1122 §3.2.1.3) or ::1
@@ -10,5 +11,14 @@ extension SocketAddress {
         case .v6: ipAddress == "::1"
         case .unixDomainSocket: false
         }
+    }
+}
+
+extension HostPort {
+    /// Its addresses on loopback; none when it is elsewhere. `localhost` is both families, whatever a hosts file says, and
+    /// everything else must be a literal.
+    package var loopbackAddresses: [SocketAddress] {
+        let hosts = host.lowercased() == "localhost" ? ["127.0.0.1", "::1"] : [host]
+        return hosts.compactMap { try? SocketAddress(ipAddress: $0, port: Int(port)) }.filter(\.isLoopback)
     }
 }
