@@ -91,7 +91,7 @@ public struct StreamTable<Value: Sendable>: Sendable {
         let value = places[place].value
         close(place)
         taken -= 1
-        if places.count > StreamTable.fewest, count * 8 < places.count { resize(to: places.count / 2) }
+        if places.count > 2 * StreamTable.fewest, count * 8 < places.count { resize(to: places.count / 2) }
         return value
     }
 

@@ -1,16 +1,18 @@
 import NIOCore
 import Transport
 
-/// One direction of a link without a socket. What is written stays here until it is delivered, copied as a kernel
-/// would, so that the sender has its buffer back.
+/// One direction of a link without a socket. What is written stays here until it is delivered, copied in and out as a
+/// kernel would, so that the sender has its buffer back.
 ///
-/// It has no high-water mark: the streams' windows bound what piles up.
+/// It has no high-water mark: the streams' windows bound what piles up. Its buffers have room for that from the start:
+/// whether one that grows is copied depends on what lies behind it in the heap.
 final class MemoryCarrier: Carrier {
     /// What a link reads at once.
     private static let largestRead = 256 * 1024
 
     private let receiver: SecureMux
-    private var queue = ByteBuffer()
+    private var queue = ByteBufferAllocator().buffer(capacity: 4 * largestRead)
+    private var read = ByteBufferAllocator().buffer(capacity: largestRead)
 
     init(to receiver: SecureMux) {
         self.receiver = receiver
@@ -24,11 +26,12 @@ final class MemoryCarrier: Carrier {
 
     /// Hands on what one read would find; false when there is nothing.
     func deliver() -> Bool {
-        guard let read = queue.readSlice(length: min(queue.readableBytes, MemoryCarrier.largestRead)) else {
-            return false
-        }
-        guard read.readableBytes > 0 else { return false }
-        if queue.readableBytes == 0 { queue = ByteBuffer() }
+        guard queue.readableBytes > 0 else { return false }
+        let count = min(queue.readableBytes, MemoryCarrier.largestRead)
+        read.clear()
+        read.writeBytes(queue.readableBytesView.prefix(count))
+        queue.moveReaderIndex(forwardBy: count)
+        if queue.readableBytes == 0 { queue.clear() }
         read.withUnsafeReadableBytes { receiver.receive($0) }
         return true
     }
