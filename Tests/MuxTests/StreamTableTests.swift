@@ -62,6 +62,8 @@ import Wire
     @Test func `is five eighths full at most, and gives back the places of a crowd that has left`() {
         var table = StreamTable<Int>(secret: 1)
         #expect(table.places.isEmpty)
+        table[StreamID(1)] = 1
+        #expect(table.places.count == 2)
         for id in 1...10_000 {
             table[StreamID(UInt32(id))] = id
             #expect(table.count * 8 <= table.places.count * 5)
