@@ -94,7 +94,7 @@ let package = Package(
             "TransportTests", ["Transport", "TLSEngine", "COpenSSL", "CPoller", "Mux", "Wire", nioCore, nioPosix]),
         tests("TokensTests", ["Tokens"]),
         tests("RelayTests", ["Relay", "Wire", nioCore]),
-        tests("AgentTests", ["Agent", "Wire", nioPosix]),
+        tests("AgentTests", ["Agent", "Wire", nioCore, nioPosix]),
         tests("EndToEndModuleTests", ["EndToEnd", "Transport", "TLSEngine", "Mux", "Wire", nioCore, nioPosix]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["adit", "TestSupport", "Tokens"], resources: [.copy("testdata")],

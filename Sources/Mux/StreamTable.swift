@@ -21,7 +21,7 @@ public struct StreamTable<Value: Sendable>: Sendable {
         @inlinable init() {}
     }
 
-    /// For one stream, which is all that an idle link has. A table that has had more keeps twice as many.
+    /// For one stream, which is all that an idle link has. A table that has had more keeps twice as many at least.
     @inlinable static var fewest: Int { 2 }
 
     /// The secret, which is odd.

@@ -16,8 +16,9 @@ extension SocketAddress {
 
 extension HostPort {
     /// Its addresses on loopback; none when it is elsewhere. `localhost` is both families, whatever a hosts file says, and
-    /// everything else must be a literal.
+    /// everything else must be a literal, without a zone (RFC 4007 §11), which loopback has no use for.
     package var loopbackAddresses: [SocketAddress] {
+        guard !host.contains("%") else { return [] }
         let hosts = host.lowercased() == "localhost" ? ["127.0.0.1", "::1"] : [host]
         return hosts.compactMap { try? SocketAddress(ipAddress: $0, port: Int(port)) }.filter(\.isLoopback)
     }

@@ -67,7 +67,7 @@ extension ValueFormat<HostPort> {
 }
 
 extension ValueFormat<HostPort> {
-    /// Written as an address of this machine. What `localhost` resolves to is checked where it is dialed.
+    /// Written as an address of this machine, by the rule of the agent's dial.
     static var target: Self {
         Self(
             expectation: """

@@ -64,6 +64,10 @@ import Wire
         #expect(table.places.isEmpty)
         table[StreamID(1)] = 1
         #expect(table.places.count == 2)
+        // Four stay when both of two leave: they may come again and again.
+        table[StreamID(2)] = 2
+        for id in 1...2 { table[StreamID(UInt32(id))] = nil }
+        #expect(table.places.count == 4)
         for id in 1...10_000 {
             table[StreamID(UInt32(id))] = id
             #expect(table.count * 8 <= table.places.count * 5)

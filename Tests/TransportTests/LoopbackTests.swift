@@ -32,7 +32,7 @@ import Wire
 
     @Test(arguments: [
         "192.0.2.1", "0.0.0.0", "128.0.0.1", "::", "::2", "::ffff:127.0.0.1", "2001:db8::1",
-        "example.com", "localhost.", "127.1", "",
+        "::1%lo", "::1%1", "example.com", "localhost.", "127.1", "",
     ])
     func `a host elsewhere has no address on loopback, and no name is resolved`(host: String) {
         #expect(HostPort(host: host, port: 80).loopbackAddresses.isEmpty)
